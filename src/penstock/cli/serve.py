@@ -1,0 +1,50 @@
+"""`penstock serve`: start the server and say where everything is."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+from cyclopts import Parameter
+
+from penstock.errors import ConfigError
+
+PATTERN_STREAM: Final = "test"
+# What the server stands on and the SDK alone does not bring.
+SERVER_PACKAGES: Final = frozenset(("av", "cryptography", "h11"))
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+
+def serve(
+    *,
+    config: Annotated[
+        Path | None, Parameter(help="Settings file. Default: the file PENSTOCK_CONFIG names, else ./penstock.toml.")
+    ] = None,
+    test_pattern: Annotated[bool, Parameter(help="Publish a moving test pattern with sound.", negative=())] = False,
+    log_level: Annotated[LogLevel, Parameter(help="The least grave lines to log.")] = "info",
+) -> None:
+    """Run the server until Ctrl-C."""
+    try:
+        from penstock.cli.welcome import Places, welcome  # noqa: PLC0415
+        from penstock.config import load  # noqa: PLC0415  the SDK's commands must not load the server
+        from penstock.processes import set_up_logging  # noqa: PLC0415
+        from penstock.supervisor import Supervisor  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        if error.name not in SERVER_PACKAGES:
+            raise
+        raise ConfigError(f"the server needs {error.name}; install it with: pip install 'penstock[server]'") from error
+    level = log_level.upper()
+    set_up_logging(level)
+    supervisor = Supervisor(load(config, os.environ), log_level=level)
+    places = Places.of(supervisor.config, supervisor.ports())
+    pattern = PATTERN_STREAM if test_pattern else ""
+    if pattern and not places.publish:
+        raise ConfigError('media.rtmp_listen is ""; the test pattern is published by RTMP and needs it')
+    pattern_url = places.publish_url(pattern) if pattern else ""
+
+    def greet() -> None:
+        print(welcome(places, supervisor.config, supervisor.open_files, on_air=pattern), flush=True)
+
+    asyncio.run(supervisor.run(greet, pattern_url=pattern_url))

@@ -1,0 +1,76 @@
+"""What `penstock serve` says once it runs: where to publish, where to play, what was set up."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from msgspec import Struct
+
+from penstock import __version__
+from penstock.config import Config, parse_listen
+
+# Addresses that mean every address of a machine; a URL needs one that does.
+ANY_ADDRESS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+DEFAULT_PORTS: Final = {"rtmp": 1935, "rtmps": 443, "http": 80, "https": 443}
+
+
+class Places(Struct, frozen=True):
+    """The start of each door's URLs, as ``rtmp://host:port``, and what stands before and behind a stream's name."""
+
+    bases: dict[str, str]
+    app: str
+    query: str  # names the vhost where nothing else does
+
+    @classmethod
+    def of(cls, config: Config, ports: dict[str, int]) -> Places:
+        bases = {}
+        for door, port in ports.items():
+            address = parse_listen(getattr(config.media, f"{door}_listen"))
+            assert address is not None
+            host = config.media.public_host or ANY_ADDRESS.get(address[0], address[0])
+            host = f"[{host}]" if ":" in host else host
+            bases[door] = f"{door}://{host}" + ("" if port == DEFAULT_PORTS[door] and door != "rtmp" else f":{port}")
+        vhost = next((v for v in config.vhosts if v.name == config.media.default_vhost), config.vhosts[0])
+        needs_name = len(config.vhosts) > 1 and not config.media.default_vhost
+        return cls(bases, vhost.apps[0] if vhost.apps else "APP", f"?vhost={vhost.name}" if needs_name else "")
+
+    @property
+    def publish(self) -> str:
+        """The server's part of a publish URL, as OBS asks for it; empty when RTMP is off."""
+        base = self.bases.get("rtmp") or self.bases.get("rtmps")
+        return f"{base}/{self.app}" if base else ""
+
+    def publish_url(self, stream: str) -> str:
+        return f"{self.publish}/{stream}{self.query}"
+
+    def play_urls(self, stream: str) -> list[str]:
+        """Every way to play, the one that most players take first."""
+        suffixes = {"http": ".flv", "rtmp": "", "https": ".flv", "rtmps": ""}
+        return [
+            f"{self.bases[door]}/{self.app}/{stream}{suffix}{self.query}"
+            for door, suffix in suffixes.items()
+            if door in self.bases
+        ]
+
+
+def welcome(places: Places, config: Config, open_files: tuple[int, int], *, on_air: str) -> str:
+    """The text; `on_air` is the test pattern's stream name, or empty."""
+    rows: list[tuple[str, str]] = []
+    if on_air:
+        rows += _titled("On air now", places.play_urls(on_air))
+    if places.publish:
+        rows += _titled("Publish", [places.publish_url("STREAM")])
+        rows += _titled("  with OBS", [f"Server {places.publish}   Stream Key STREAM{places.query}"])
+    rows += _titled("Play", places.play_urls("STREAM"))
+    before, now = open_files
+    rows += _titled("Open files", [f"{now}" + (f" (raised from {before})" if now != before else "")])
+    rows += _titled("Data", [str(config.data_dir)])
+    if "https" in places.bases and config.api.tls_cert is None:
+        rows += _titled("TLS", [f"certificates by our own authority, {config.data_dir}/tls/ca.pem"])
+    body = "\n".join(f"  {title:<12}{text}" for title, text in rows)
+    stream = "STREAM is a name of your choice; anything that speaks RTMP publishes, ffplay, VLC and OBS play."
+    return f"\n  Penstock {__version__} is running. Ctrl-C ends it.\n\n{body}\n\n  {stream}\n"
+
+
+def _titled(title: str, texts: list[str]) -> list[tuple[str, str]]:
+    return [(title if not index else "", text) for index, text in enumerate(texts)]

@@ -1,0 +1,117 @@
+"""Which stream a URL means: from a host, an app and a name to a `StreamId`.
+
+The host comes first, if it is a domain that some vhost has; then ``vhost=`` in a query, wherever
+the encoder put that; then the default vhost; then the only vhost there is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from urllib.parse import parse_qsl, urlsplit
+
+from msgspec import Struct
+
+from penstock.errors import BadParameters
+from penstock.link.messages import Vhost
+from penstock.model import StreamId, is_name
+
+MAX_QUERY = 2048  # bytes of a query that are looked at
+MAX_FIELDS = 64
+
+
+class Target(Struct, frozen=True):
+    """Where a peer wants to go, in its own words."""
+
+    host: str  # as given, maybe with a port
+    app: str
+    name: str
+    queries: tuple[str, ...] = ()  # every query it gave, the nearest to the stream name first
+
+    @classmethod
+    def of_rtmp(cls, tc_url: str, app: str, name: str) -> Target:
+        """From an RTMP peer's tcUrl, app and stream name; each may carry a query."""
+        app, _, app_query = app.partition("?")
+        name, _, name_query = name.partition("?")
+        try:
+            url = urlsplit(tc_url)
+            host, url_query = url.netloc, url.query
+        except ValueError:
+            host, url_query = "", ""
+        # ffmpeg and OBS put a slash at the end of an app that has one in the URL.
+        return cls(host, app.strip("/"), name, (name_query, app_query, url_query))
+
+    @property
+    def query(self) -> str:
+        """The query nearest to the stream name: where keys and signatures are."""
+        return next((query for query in self.queries if query), "")
+
+    def __str__(self) -> str:
+        return f"{self.host}/{self.app}/{self.name}"
+
+
+class VhostTable:
+    """The vhosts that control told us of, by name and by domain."""
+
+    def __init__(self, vhosts: Iterable[Vhost] = (), default: str = "") -> None:
+        self._by_name = {vhost.name: vhost for vhost in vhosts}
+        self._by_domain = {
+            domain.lower(): vhost
+            for vhost in self._by_name.values()
+            for domain in (*vhost.push_domains, *vhost.pull_domains)
+        }
+        self._default = default
+
+    def locate(self, target: Target) -> StreamId:
+        """The stream that `target` means.
+
+        Raises:
+            BadParameters: no vhost can be told, it has no such app, or a word is not a name.
+        """
+        vhost = self._vhost(target)
+        for what, word in (("app", target.app), ("stream", target.name)):
+            if not is_name(word):
+                raise BadParameters(
+                    f"{what} {word[:64]!a} is not a name; wanted letters, digits, '_', '.' or '-', 255 at most"
+                )
+        if target.app not in vhost.apps:
+            raise BadParameters(f"vhost {vhost.name} has no app {target.app}; it has {', '.join(vhost.apps) or 'none'}")
+        return StreamId(vhost.name, target.app, target.name)
+
+    def _vhost(self, target: Target) -> Vhost:
+        vhost = self._by_domain.get(host_name(target.host))
+        if vhost is not None:
+            return vhost
+        hint = _hint(target.queries)
+        if hint:
+            vhost = self._by_name.get(hint) or self._by_domain.get(host_name(hint))
+            if vhost is None:
+                raise BadParameters(f"vhost {hint[:64]!a} is neither a vhost nor a domain of one")
+            return vhost
+        if self._default:
+            return self._by_name[self._default]
+        if len(self._by_name) == 1:
+            return next(iter(self._by_name.values()))
+        raise BadParameters(
+            f"host {target.host[:64]!a} is no configured domain; use one, or add ?vhost=NAME to the URL, "
+            "or set media.default_vhost"
+        )
+
+
+def host_name(host: str) -> str:
+    """A Host header or a URL's authority without user, port and closing dot, in lower case."""
+    host = host.rpartition("@")[2]
+    if host.startswith("["):
+        return host[1:].partition("]")[0].lower()
+    return host.partition(":")[0].rstrip(".").lower()
+
+
+def _hint(queries: tuple[str, ...]) -> str:
+    for query in queries:
+        try:
+            fields = parse_qsl(query[:MAX_QUERY], max_num_fields=MAX_FIELDS)
+        except ValueError:
+            continue
+        for key, value in fields:
+            if key == "vhost":
+                return value
+    return ""

@@ -1,0 +1,275 @@
+"""What is on air: streams, who publishes them, who plays them, and when each of that ends."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime
+from typing import Final, Protocol
+
+from msgspec import Struct
+
+from penstock.engine.addressing import VhostTable
+from penstock.engine.formats import Format
+from penstock.engine.outlet import Outlet
+from penstock.engine.publication import Publication, Publisher
+from penstock.engine.stream import FlushPolicy, Later, Stream
+from penstock.engine.usage import Player, UsageMeter
+from penstock.link.messages import Client, EndReason, Holder, Lease, OnAir, StreamStats
+from penstock.model import Clock, StreamId
+
+log = logging.getLogger("penstock.engine")
+
+# How far two sessions of one stream stay apart on its line of time, at least: one frame at 25 a second.
+SESSION_GAP_MS: Final = 40
+
+
+class HubPolicy(Struct, frozen=True):
+    """The rules of time; seconds each."""
+
+    flush: FlushPolicy
+    idle_timeout_s: float  # a publisher that sends no media for so long is gone
+    keep_players_s: float  # how long players outlive a publisher that ended by itself
+    player_stall_s: float  # a player blocked for so long is closed
+
+
+class Listener(Protocol):
+    """Hears of every session's begin and end."""
+
+    def began(self, publication: Publication) -> None: ...
+
+    def ended(self, lease: Lease, reason: EndReason, detail: str, at: datetime, last: StreamStats) -> None: ...
+
+
+class _Place:
+    """A stream with what surrounds it."""
+
+    __slots__ = ("bytes_of_the_gone", "ended_at_s", "players", "publication", "stream")
+
+    def __init__(self, stream: Stream) -> None:
+        self.stream = stream
+        self.publication: Publication | None = None
+        self.players: dict[Outlet, Player] = {}
+        self.ended_at_s = 0.0
+        self.bytes_of_the_gone: dict[str, int] = {}
+
+
+class Hub:
+    """All streams of one engine. Knows packets and outlets; sockets belong to the servers."""
+
+    def __init__(self, policy: HubPolicy, clock: Clock, later: Later, meter: UsageMeter) -> None:
+        self.vhosts = VhostTable()
+        self.meter = meter
+        self._policy = policy
+        self._clock = clock
+        self._later = later
+        self._places: dict[StreamId, _Place] = {}
+        self._listener: Listener | None = None
+
+    def listen(self, listener: Listener) -> None:
+        self._listener = listener
+
+    # Publishing
+
+    def holder(self, stream_id: StreamId) -> Holder | None:
+        """Who publishes `stream_id` now, and for how long it has been silent."""
+        place = self._places.get(stream_id)
+        if place is None or place.publication is None:
+            return None
+        publication = place.publication
+        return Holder(publication.lease.epoch, round(self._clock.monotonic() - publication.media_at_s, 3))
+
+    def begin(
+        self, lease: Lease, publisher: Publisher, client: Client, domain: str, *, replaces: int | None = None
+    ) -> Publication | None:
+        """Put an admitted publisher on air; None when another one holds the name after all.
+
+        The holder is replaced only if its epoch is the one that control meant.
+        """
+        place = self._places.get(lease.stream)
+        if place is None:
+            place = self._places[lease.stream] = _Place(
+                Stream(lease.stream, self._policy.flush, self._clock, self._later)
+            )
+        now_s = self._clock.monotonic()
+        if place.publication is not None:
+            holder = place.publication
+            if holder.lease.epoch != replaces:
+                return None
+            self._finish(place, holder, EndReason.REPLACED, f"by {client.address}")
+            holder.publisher.cut(EndReason.REPLACED, f"replaced by a publisher at {client.address}")
+        stream = place.stream
+        start_ms = 0
+        if stream.end_ms or place.ended_at_s:
+            # Players' clocks went on while nobody published, and so does the line.
+            pause_ms = int((now_s - place.ended_at_s) * 1000)
+            start_ms = stream.end_ms + max(SESSION_GAP_MS, pause_ms)
+        stream.begin()
+        place.publication = Publication(
+            lease,
+            stream,
+            publisher,
+            client,
+            domain,
+            began_at=self._clock.now(),
+            now_s=now_s,
+            start_ms=start_ms,
+        )
+        if self._listener is not None:
+            self._listener.began(place.publication)
+        return place.publication
+
+    def end(self, publication: Publication, reason: EndReason, detail: str) -> None:
+        """The publisher is gone. Its players are kept for its return, unless it was thrown out."""
+        place = self._places.get(publication.lease.stream)
+        if place is None or place.publication is not publication:
+            return
+        self._finish(place, publication, reason, detail)
+        if not place.players:
+            del self._places[publication.lease.stream]
+
+    def drop(self, stream_id: StreamId, reason: EndReason, detail: str) -> int | None:
+        """Throw the publisher out, its players with it; return the epoch that ended, if there was one."""
+        place = self._places.get(stream_id)
+        if place is None:
+            return None
+        publication = place.publication
+        epoch = None
+        if publication is not None:
+            epoch = publication.lease.epoch
+            self._finish(place, publication, reason, detail)
+            publication.publisher.cut(reason, detail)
+        self._close_players(place, str(reason), at_once=True)
+        return epoch
+
+    def _finish(self, place: _Place, publication: Publication, reason: EndReason, detail: str) -> None:
+        place.stream.flush()
+        now_s = self._clock.monotonic()
+        publication.facts.sample(now_s)
+        last = self._stats(place, publication)
+        place.publication = None
+        place.ended_at_s = now_s
+        if self._listener is not None:
+            self._listener.ended(publication.lease, reason, detail, self._clock.now(), last)
+
+    # Playing
+
+    def join(self, stream_id: StreamId, form: Format, outlet: Outlet, client: Client, domain: str) -> Player | None:
+        """Start a player; None when the stream is not on air (nor expected back).
+
+        Raises:
+            OSError: the player is gone already.
+        """
+        place = self._places.get(stream_id)
+        if place is None:
+            return None
+        place.stream.attach(outlet, form)
+        player = Player(outlet, stream_id, form.name, client, domain)
+        place.players[outlet] = player
+        self.meter.open(player)
+        return player
+
+    def is_playable(self, stream_id: StreamId) -> bool:
+        """True for a stream on air, or one whose publisher is expected back."""
+        return stream_id in self._places
+
+    def pause(self, player: Player) -> None:
+        """Send the player nothing until it resumes; it stays a player."""
+        place = self._places.get(player.stream)
+        if place is not None and player.outlet in place.players:
+            place.stream.detach(player.outlet)
+
+    def resume(self, player: Player, form: Format) -> None:
+        """Start a paused player anew, as if it joined now.
+
+        Raises:
+            OSError: the player is gone already.
+        """
+        place = self._places.get(player.stream)
+        if place is not None and player.outlet in place.players:
+            place.stream.detach(player.outlet)
+            place.stream.attach(player.outlet, form)
+
+    def leave(self, player: Player) -> None:
+        """The player is gone; what it was sent stays counted."""
+        place = self._places.get(player.stream)
+        if place is None or place.players.pop(player.outlet, None) is None:
+            return
+        place.stream.detach(player.outlet)
+        form = player.format
+        place.bytes_of_the_gone[form] = place.bytes_of_the_gone.get(form, 0) + player.outlet.sent_bytes
+        self.meter.close(player)
+        if not place.players and place.publication is None:
+            del self._places[player.stream]
+
+    def _close_players(self, place: _Place, why: str, *, at_once: bool) -> None:
+        for outlet in list(place.players):
+            outlet.owner.end(why, at_once=at_once)
+        if not place.players and place.publication is None:
+            self._places.pop(place.stream.id, None)
+
+    # The passing of time
+
+    def tick(self) -> None:
+        """End what is overdue; to be called several times a second."""
+        now_s = self._clock.monotonic()
+        policy = self._policy
+        for place in list(self._places.values()):
+            publication = place.publication
+            if publication is not None:
+                silent_s = now_s - publication.media_at_s
+                if silent_s >= policy.idle_timeout_s:
+                    detail = f"no media for {silent_s:.1f} s"
+                    self.end(publication, EndReason.SILENT, detail)
+                    publication.publisher.cut(EndReason.SILENT, detail)
+            elif now_s - place.ended_at_s >= policy.keep_players_s:
+                self._close_players(place, "the publisher did not come back", at_once=False)
+            for outlet in list(place.players):
+                if outlet.queue is not None and outlet.stalled(now_s, policy.player_stall_s):
+                    outlet.owner.lost(f"took nothing of what waits for {policy.player_stall_s:g} s")
+
+    def stop(self, reason: EndReason) -> None:
+        """End every session and every play."""
+        for stream_id in list(self._places):
+            self.drop(stream_id, reason, "")
+
+    # What can be said of it
+
+    def publications(self) -> list[Publication]:
+        return [place.publication for place in self._places.values() if place.publication is not None]
+
+    def sample(self) -> None:
+        """Note where every session's counters stand; to be called about once a second."""
+        now_s = self._clock.monotonic()
+        for publication in self.publications():
+            publication.facts.sample(now_s)
+
+    def stats(self) -> tuple[StreamStats, ...]:
+        return tuple(status.stats for status in self.on_air())
+
+    def on_air(self) -> tuple[OnAir, ...]:
+        return tuple(
+            OnAir(place.publication.lease, self._stats(place, place.publication))
+            for place in self._places.values()
+            if place.publication is not None
+        )
+
+    def _stats(self, place: _Place, publication: Publication) -> StreamStats:
+        facts = publication.facts
+        players: dict[str, int] = {}
+        bytes_out = dict(place.bytes_of_the_gone)
+        for outlet, player in place.players.items():
+            players[player.format] = players.get(player.format, 0) + 1
+            bytes_out[player.format] = bytes_out.get(player.format, 0) + outlet.sent_bytes
+        return StreamStats(
+            epoch=publication.lease.epoch,
+            client=publication.client,
+            domain=publication.domain,
+            began_at=publication.began_at,
+            duration_ms=int((self._clock.monotonic() - publication.began_s) * 1000),
+            bitrate_kbps=facts.bitrate_kbps(),
+            bytes_in=facts.bytes_in,
+            video=facts.video(),
+            audio=facts.audio(),
+            players=players,
+            bytes_out=bytes_out,
+        )

@@ -1,0 +1,136 @@
+"""One connection's way out: bytes go to a non-blocking send, and what it did not take waits in order.
+
+Most outlets are empty most of the time, so that sending is one call and keeps nothing. Only a peer
+slower than its stream has a queue, which holds references to the buffers that everybody shares.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Protocol
+
+Buffer = bytes | bytearray | memoryview
+
+
+class Owner(Protocol):
+    """The connection behind an outlet."""
+
+    def want_write(self, wanted: bool) -> None:
+        """Have `Outlet.on_writable` called (or no longer) when the socket takes bytes again."""
+
+    def lost(self, why: str) -> None:
+        """The peer is gone or given up. Called at most once, and never from inside `send`."""
+
+    def end(self, why: str, *, at_once: bool) -> None:
+        """The stream is over: say so in the protocol's way and close, now or once all is sent."""
+
+
+class Outlet:
+    """Sends to one peer. `send` takes bytes and returns how many the kernel took.
+
+    `send` raises BlockingIOError when it takes none, and another OSError when the peer is gone.
+    """
+
+    __slots__ = ("limit_bytes", "owner", "progress_at", "queue", "queued_bytes", "send", "sent_bytes", "skipped_at")
+
+    def __init__(self, send: Callable[[Buffer], int], owner: Owner, limit_bytes: int) -> None:
+        self.send = send
+        self.owner = owner
+        self.limit_bytes = limit_bytes  # what may wait here
+        self.sent_bytes = 0  # all that the kernel took, ever
+        self.queue: deque[Buffer] | None = None  # None: everything was taken
+        self.queued_bytes = 0
+        self.progress_at = 0.0  # when a blocked peer last took a byte; 0 when not blocked
+        self.skipped_at = 0.0  # when media was left out; 0 once a key frame came through
+
+    def write(self, buffer: Buffer) -> None:
+        """Send `buffer` whole, now or as soon as the peer takes it.
+
+        Raises:
+            OSError: the peer is gone, or it has left more than `limit_bytes` unread.
+        """
+        if self.queued_bytes > self.limit_bytes:
+            raise OSError(f"it left {self.queued_bytes} bytes unread")
+        self.put(buffer)
+
+    def put(self, buffer: Buffer) -> None:
+        """The same with no limit, for what a player must have first however long it is.
+
+        Raises:
+            OSError: the peer is gone.
+        """
+        if self.queue is not None:
+            self._append(buffer)
+            return
+        try:
+            taken = self.send(buffer)
+        except BlockingIOError:
+            taken = 0
+        self.sent_bytes += taken
+        if taken != len(buffer):
+            self.hold(buffer, taken)
+
+    def hold(self, buffer: Buffer, taken: int) -> None:
+        """Keep what the peer did not take of `buffer`, and wait for it."""
+        self.queue = deque()
+        self._append(memoryview(buffer)[taken:])
+        self.owner.want_write(True)
+
+    def offer(self, batch: Buffer, *, starts_gop: bool, now: float) -> None:
+        """Queue one batch of media behind what waits, or skip ahead.
+
+        Over the limit all that waits is given up, but for the batch on its way, which must end
+        where a tag ends. Media goes on with the next batch that starts with a key frame.
+        """
+        assert self.queue is not None
+        fits = self.queued_bytes + len(batch) <= self.limit_bytes
+        if self.skipped_at:
+            if not (starts_gop and fits):
+                return
+            self.skipped_at = 0.0
+        elif not fits:
+            self.skipped_at = now
+            head = self.queue.popleft()
+            self.queue.clear()
+            self.queue.append(head)
+            self.queued_bytes = len(head)
+            return
+        self._append(batch)
+
+    def on_writable(self, now: float) -> None:
+        """Send on from the queue until the peer takes no more.
+
+        Raises:
+            OSError: the peer is gone.
+        """
+        queue = self.queue
+        while queue:
+            buffer = queue[0]
+            try:
+                taken = self.send(buffer)
+            except BlockingIOError:
+                return
+            self.sent_bytes += taken
+            self.queued_bytes -= taken
+            self.progress_at = now
+            if taken != len(buffer):
+                queue[0] = memoryview(buffer)[taken:]
+                return
+            queue.popleft()
+        self.queue = None
+        self.progress_at = 0.0
+        self.owner.want_write(False)
+
+    def stalled(self, now: float, patience_s: float) -> bool:
+        """True for a peer that takes nothing, or that could not catch up even after a skip."""
+        if self.queue is None:
+            return False
+        if not self.progress_at:
+            self.progress_at = now  # it got blocked since the last look
+        return now - self.progress_at >= patience_s or bool(self.skipped_at and now - self.skipped_at >= patience_s)
+
+    def _append(self, buffer: Buffer) -> None:
+        assert self.queue is not None
+        self.queue.append(buffer)
+        self.queued_bytes += len(buffer)

@@ -1,0 +1,1 @@
+"""Control and engine talking to each other: one message set, several carriers."""

@@ -1,0 +1,241 @@
+"""What control and engine say to each other: typed, versioned, the same on every carrier.
+
+::
+
+    engine                                  control
+      Hello (on air, unsent ends)     ───►
+                                      ◄───  Welcome (vhosts)
+      PublishAsked                    ───►
+                                      ◄───  Admitted | Refused
+      Began, Ended, TurnedAway        ───►
+      Stats, Usage                    ───►
+                                      ◄───  UsageTaken
+                                      ◄───  Drop
+      Dropped                         ───►
+
+An engine speaks first on every new connection, so that control knows what is on air before it
+decides anything. Usage is kept by the engine until control says that it took it.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+from msgspec import Struct
+
+from penstock.model import StreamId
+
+# Raised when a message changes its meaning; two ends of different versions do not talk.
+VERSION: Final = 1
+
+
+class EndReason(StrEnum):
+    """Why a session ended, in our own words. All of them are KLS's code 200."""
+
+    LEFT = "publisher left"
+    LOST = "connection lost"
+    SILENT = "publisher silent"
+    BROKE_PROTOCOL = "protocol broken"
+    REPLACED = "replaced by another publisher"
+    KICKED = "kicked"
+    BANNED = "banned"
+    ENGINE_STOPPED = "engine stopped"
+    ENGINE_LOST = "engine lost"  # said by control alone: nobody was left to say it
+
+
+class Vhost(Struct, frozen=True):
+    """What an engine must know of a vhost to tell which stream a URL means."""
+
+    name: str
+    push_domains: tuple[str, ...] = ()
+    pull_domains: tuple[str, ...] = ()
+    apps: tuple[str, ...] = ()
+
+
+class Client(Struct, frozen=True):
+    """The far end of a connection. `agent` is a text from outside."""
+
+    address: str
+    port: int
+    tls: bool = False
+    agent: str = ""
+
+
+class Holder(Struct, frozen=True):
+    """The publisher that has a name already: its epoch, and how long it has sent no media."""
+
+    epoch: int
+    silent_s: float
+
+
+class Lease(Struct, frozen=True):
+    """One admitted publish. A later lease of any stream has a higher epoch."""
+
+    stream: StreamId
+    session: str
+    epoch: int
+
+
+class VideoFacts(Struct, frozen=True):
+    """Measured; None (or an empty text) is not known, never a guess."""
+
+    codec: str = ""
+    profile: str = ""
+    level: str = ""
+    width: int | None = None
+    height: int | None = None
+    declared_fps: float | None = None
+    fps: float = 0.0
+    bitrate_kbps: float = 0.0
+    key_interval_ms: int | None = None
+    frame_loss_percent: float | None = None  # (1 - fps / declared_fps) * 100; None with nothing declared
+
+
+class AudioFacts(Struct, frozen=True):
+    codec: str = ""
+    profile: str = ""
+    sample_rate: int | None = None
+    channels: int | None = None
+    bitrate_kbps: float = 0.0
+
+
+class StreamStats(Struct, frozen=True):
+    """One stream on air. Rates are over the last seconds, `bytes_in` and duration since the session began.
+
+    `bytes_out` counts on through a publisher's return, as its players do.
+    """
+
+    epoch: int
+    client: Client
+    domain: str
+    began_at: datetime
+    duration_ms: int
+    bitrate_kbps: float
+    bytes_in: int
+    video: VideoFacts | None
+    audio: AudioFacts | None
+    players: dict[str, int]  # by format
+    bytes_out: dict[str, int]  # by format; what the kernel took
+
+
+class OnAir(Struct, frozen=True):
+    lease: Lease
+    stats: StreamStats
+
+
+class UsageRow(Struct, frozen=True):
+    """Bytes that players' sockets took between two times, by everything a report may ask for."""
+
+    stream: StreamId
+    format: str  # rtmp, flv, hls
+    address: str  # the player's
+    domain: str  # the host that the player asked for
+    tls: bool
+    bytes_down: int  # before TLS
+    plays: int  # players that began in this time
+
+
+# Engine to control
+
+
+class Ended(Struct, frozen=True, tag=True):
+    lease: Lease
+    reason: EndReason
+    detail: str
+    at: datetime
+    last: StreamStats
+
+
+class Hello(Struct, frozen=True, tag=True):
+    """Opens every connection. `engine` is new for each engine process."""
+
+    version: int
+    engine: str
+    on_air: tuple[OnAir, ...]
+
+
+class PublishAsked(Struct, frozen=True, tag=True):
+    ask: int
+    stream: StreamId
+    domain: str  # the host in tcUrl, as the publisher gave it
+    query: str  # what the encoder put behind the stream name
+    client: Client
+    holder: Holder | None
+
+
+class Began(Struct, frozen=True, tag=True):
+    lease: Lease
+    at: datetime
+
+
+class TurnedAway(Struct, frozen=True, tag=True):
+    """A publish that the engine refused by itself: it named no stream that could be."""
+
+    target: str  # the URL's parts as they came
+    client: Client
+    code: int
+    why: str
+    at: datetime
+
+
+class Stats(Struct, frozen=True, tag=True):
+    streams: tuple[StreamStats, ...]
+
+
+class Usage(Struct, frozen=True, tag=True):
+    """Numbered from 1 in each engine; said again after a broken link until it is taken."""
+
+    number: int
+    since: datetime
+    until: datetime
+    rows: tuple[UsageRow, ...]
+
+
+class Dropped(Struct, frozen=True, tag=True):
+    """Said after the socket was closed. `epoch` is None where nobody was publishing."""
+
+    command: int
+    epoch: int | None
+
+
+# Control to engine
+
+
+class Welcome(Struct, frozen=True, tag=True):
+    version: int
+    vhosts: tuple[Vhost, ...]
+    default_vhost: str
+
+
+class Admitted(Struct, frozen=True, tag=True):
+    """The publish may begin. `replaces` is the epoch of the holder that has to go first."""
+
+    ask: int
+    lease: Lease
+    replaces: int | None = None
+
+
+class Refused(Struct, frozen=True, tag=True):
+    ask: int
+    code: int
+    why: str
+
+
+class UsageTaken(Struct, frozen=True, tag=True):
+    number: int
+
+
+class Drop(Struct, frozen=True, tag=True):
+    """End the publish of `stream`, and its players with it, at once."""
+
+    command: int
+    stream: StreamId
+    reason: EndReason
+    detail: str = ""
+
+
+FromEngine = Hello | PublishAsked | Began | Ended | TurnedAway | Stats | Usage | Dropped
+FromControl = Welcome | Admitted | Refused | UsageTaken | Drop
+AnyMessage = FromEngine | FromControl

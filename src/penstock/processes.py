@@ -1,0 +1,127 @@
+"""What a child process of the supervisor does: engine or control, from its first line to its end.
+
+A child gets one line of JSON on its standard input, says ``ready`` on its standard output, and ends
+when it is told to, or when its standard input ends: then its parent is gone, however that went.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+
+from penstock.app import Control, Engine, Listeners
+from penstock.config import Config
+
+# Packets come and go by reference counts alone, and nothing in them can form a circle; the collector's
+# default threshold would walk all of them several times a second.
+GC_THRESHOLD: Final = 100_000
+
+
+class Boot(Struct, frozen=True):
+    """All that a child is given. Listeners are descriptors that it inherited."""
+
+    config: Config
+    listeners: dict[str, int]
+    link_path: str
+    link_fd: int | None = None
+    log_level: str = "INFO"
+
+    def encode(self) -> bytes:
+        return msgspec.json.encode(self, enc_hook=str) + b"\n"
+
+    @classmethod
+    def decode(cls, line: bytes) -> Boot:
+        return msgspec.json.decode(line, type=cls, dec_hook=_decode_path)
+
+
+def _decode_path(kind: type, value: object) -> Any:
+    assert issubclass(kind, Path), kind
+    return kind(str(value))
+
+
+def set_up_logging(level: str) -> None:
+    """Lines for people, on standard error."""
+    logging.basicConfig(level=level, format="%(asctime)s %(levelname).1s %(name)s: %(message)s", datefmt="%H:%M:%S")
+
+
+@contextlib.asynccontextmanager
+async def _engine(boot: Boot) -> AsyncIterator[None]:
+    assert boot.link_fd is not None
+    listeners = Listeners(**{name: socket.socket(fileno=fd) for name, fd in boot.listeners.items()})
+    engine = Engine(boot.config, listeners)
+    await engine.listen_for_control(socket.socket(fileno=boot.link_fd))
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GC_THRESHOLD)
+    yield
+    await engine.close()
+
+
+@contextlib.asynccontextmanager
+async def _control(boot: Boot) -> AsyncIterator[None]:
+    control = Control(boot.config)
+    following = asyncio.create_task(control.follow(Path(boot.link_path)))
+    await control.engine.connected.wait()
+    yield
+    following.cancel()
+
+
+ROLES: Final = {"engine": _engine, "control": _control}
+
+
+async def _run(role: str, boot: Boot) -> None:
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    # Nothing more is ever written to it: readable means that it ended.
+    loop.add_reader(sys.stdin.fileno(), stop.set)
+    started = asyncio.create_task(_serve(role, boot, stop))
+    # A control process that waits for its engine must end all the same when it is told to.
+    await asyncio.wait([started, asyncio.create_task(stop.wait())], return_when=asyncio.FIRST_COMPLETED)
+    if not started.done():
+        done, _ = await asyncio.wait([started], timeout=3)
+        if not done:
+            started.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await started
+
+
+async def _serve(role: str, boot: Boot, stop: asyncio.Event) -> None:
+    async with ROLES[role](boot):
+        with contextlib.suppress(BrokenPipeError):
+            os.write(sys.stdout.fileno(), b"ready\n")
+        await stop.wait()
+
+
+def main() -> None:
+    role = sys.argv[1]
+    # Ctrl-C goes to the whole group of a terminal; ending in order is the supervisor's business.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    boot = Boot.decode(sys.stdin.buffer.readline())
+    set_up_logging(boot.log_level)
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(_run(role, boot))
+
+
+def _loop_factory() -> Any:
+    try:
+        import uvloop  # noqa: PLC0415  not there on every platform
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Codec setup records: what a stream says of itself before its first frame."""

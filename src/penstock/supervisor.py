@@ -1,0 +1,278 @@
+"""`penstock serve`: opens the sockets, starts engine and control, restarts the one that dies.
+
+The listening sockets belong to the supervisor, so that a port is never lost to a restart, and what
+connects meanwhile waits in the socket's queue. Whatever ends the supervisor ends its children.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import logging
+import os
+import resource
+import signal
+import socket
+import sys
+import tempfile
+import time
+from asyncio.subprocess import PIPE, Process
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, Final
+
+from penstock.app import certificate_of
+from penstock.config import Config, parse_listen
+from penstock.errors import ConfigError
+from penstock.link import socket as link_socket
+from penstock.processes import Boot
+
+log = logging.getLogger("penstock.supervisor")
+
+# A child that lived this long was well, and is restarted at once; one that did not waits longer each time.
+WELL_AFTER_S: Final = 10.0
+FIRST_PAUSE_S: Final = 0.1
+LONGEST_PAUSE_S: Final = 5.0
+# How long a child has to end by itself.
+STOP_S: Final = 5.0
+# Players that connect while an engine restarts; the kernel cuts it to net.core.somaxconn.
+BACKLOG: Final = 4096
+# Longer ones do not fit a Unix socket's address.
+LONGEST_SOCKET_PATH: Final = 100
+
+MEDIA_DOORS: Final = {"rtmp": "rtmp_listen", "rtmps": "rtmps_listen", "http": "http_listen", "https": "https_listen"}
+
+
+class Child:
+    """One process that is kept running."""
+
+    def __init__(self, name: str, command: list[str], boot: bytes, descriptors: list[int]) -> None:
+        self.name = name
+        self.ready = asyncio.Event()
+        self._command = command
+        self._boot = boot
+        self._descriptors = descriptors
+        self._process: Process | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid if self._process is not None else None
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._keep())
+
+    async def stop(self) -> None:
+        """End the process: politely, then not."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+        process = self._process
+        if process is None or process.returncode is not None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            process.terminate()
+            try:
+                await asyncio.wait_for(process.wait(), STOP_S)
+            except TimeoutError:
+                log.warning("%s did not end within %g s and is killed", self.name, STOP_S)
+                process.kill()
+                await process.wait()
+
+    async def _keep(self) -> None:
+        pause_s = 0.0
+        while True:
+            began = time.monotonic()
+            code = await self._run()
+            if time.monotonic() - began >= WELL_AFTER_S:
+                pause_s = 0.0
+            log.error(
+                "%s ended (%s); it is started again%s",
+                self.name,
+                _ending(code),
+                f" in {pause_s:g} s" if pause_s else "",
+            )
+            await asyncio.sleep(pause_s)
+            pause_s = min(max(2 * pause_s, FIRST_PAUSE_S), LONGEST_PAUSE_S)
+
+    async def _run(self) -> int:
+        self._process = process = await asyncio.create_subprocess_exec(
+            *self._command,
+            stdin=PIPE,
+            stdout=PIPE,
+            pass_fds=self._descriptors,
+            start_new_session=True,
+        )
+        assert process.stdin is not None
+        assert process.stdout is not None
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            process.stdin.write(self._boot)
+            await process.stdin.drain()
+        while line := await process.stdout.readline():
+            if line == b"ready\n":
+                self.ready.set()
+            else:
+                # The test pattern's own words.
+                print(line.decode(errors="replace").rstrip("\n"), flush=True)
+        code = await process.wait()
+        self.ready.clear()
+        return code
+
+
+def _ending(code: int) -> str:
+    return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+
+
+class Supervisor:
+    """One server on this machine."""
+
+    def __init__(self, config: Config, *, log_level: str = "INFO") -> None:
+        """Takes hold of the data folder and of every port.
+
+        Raises:
+            ConfigError: the folder or a port cannot be used; the message names the setting.
+        """
+        self.config = config
+        self.children: dict[str, Child] = {}
+        self._held = contextlib.ExitStack()
+        try:
+            self._lock = self._held.enter_context(_hold_data_dir(config.data_dir))
+            self.open_files = raise_open_file_limit()
+            self.listeners = {
+                door: self._held.enter_context(listener)
+                for door, setting in MEDIA_DOORS.items()
+                if (listener := bind(f"media.{setting}", getattr(config.media, setting))) is not None
+            }
+            if self.listeners.keys() & {"rtmps", "https"}:
+                certificate_of(config)
+            self._link_path = self._held.enter_context(_socket_path(config.data_dir))
+            self._link = self._held.enter_context(_bind_link(self._link_path))
+        except BaseException:
+            self._held.close()
+            raise
+        self._log_level = log_level
+
+    def ports(self) -> dict[str, int]:
+        """The port of each door that is open, whatever the settings left to chance."""
+        return {door: int(listener.getsockname()[1]) for door, listener in self.listeners.items()}
+
+    async def run(self, on_ready: Callable[[], None], *, pattern_url: str = "") -> None:
+        """Serve until SIGTERM or SIGINT. `on_ready` is called once engine and control answer each other."""
+        loop = asyncio.get_running_loop()
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        try:
+            self._start()
+            ready = asyncio.create_task(self._all_ready())
+            stopped = asyncio.create_task(stop.wait())
+            await asyncio.wait([ready, stopped], return_when=asyncio.FIRST_COMPLETED)
+            if ready.done():
+                on_ready()
+                if pattern_url:
+                    self._start_pattern(pattern_url)
+            else:
+                ready.cancel()
+            await stopped
+        finally:
+            # Whoever speaks last is stopped last: the pattern to the engine, the engine to control.
+            for name in ("pattern", "engine", "control"):
+                if name in self.children:
+                    await self.children[name].stop()
+            self._held.close()
+
+    async def _all_ready(self) -> None:
+        for child in list(self.children.values()):
+            await child.ready.wait()
+
+    def _start(self) -> None:
+        descriptors = {door: listener.fileno() for door, listener in self.listeners.items()}
+        link_fd = self._link.fileno()
+        path = str(self._link_path)
+        engine = Boot(self.config, descriptors, path, link_fd, self._log_level)
+        control = Boot(self.config, {}, path, None, self._log_level)
+        self._spawn(
+            "engine", _module("penstock.processes", "engine"), engine.encode(), [*descriptors.values(), link_fd]
+        )
+        self._spawn("control", _module("penstock.processes", "control"), control.encode(), [])
+
+    def _start_pattern(self, url: str) -> None:
+        self._spawn("pattern", _module("penstock.workers.testpattern", "--with-parent", url), b"", [])
+
+    def _spawn(self, name: str, command: list[str], boot: bytes, descriptors: list[int]) -> None:
+        child = self.children[name] = Child(name, command, boot, descriptors)
+        child.start()
+
+
+def _module(name: str, *arguments: str) -> list[str]:
+    return [sys.executable, "-m", name, *arguments]
+
+
+def bind(setting: str, text: str) -> socket.socket | None:
+    """A listening socket for a setting's ``host:port``; None when it is turned off.
+
+    Raises:
+        ConfigError: the address is taken, or is none of this machine's.
+    """
+    address = parse_listen(text)
+    if address is None:
+        return None
+    family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise ConfigError(f"{setting} is {text}: {error.strerror}; wanted a free address of this machine") from error
+    return listener
+
+
+def raise_open_file_limit() -> tuple[int, int]:
+    """Raise the limit of open files as far as it goes; return what it was and what it is."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return soft, hard
+
+
+@contextlib.contextmanager
+def _hold_data_dir(data_dir: Path) -> Iterator[IO[str]]:
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        lock = (data_dir / "lock").open("a")
+    except OSError as error:
+        raise ConfigError(f"data_dir is {data_dir}: {error.strerror}; wanted a folder that can be written") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise ConfigError(
+                f"data_dir is {data_dir}: another server uses it; wanted one of this server's own"
+            ) from error
+        yield lock
+
+
+@contextlib.contextmanager
+def _socket_path(data_dir: Path) -> Iterator[Path]:
+    """Where the link's socket goes: the data folder, unless its path is too long for a socket."""
+    path = data_dir / "link.sock"
+    if len(os.fsencode(path)) <= LONGEST_SOCKET_PATH:
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="penstock-") as folder:
+        yield Path(folder) / "link.sock"
+
+
+@contextlib.contextmanager
+def _bind_link(path: Path) -> Iterator[socket.socket]:
+    try:
+        listener = link_socket.bind(path)
+    except OSError as error:
+        raise ConfigError(f"data_dir holds the socket {path}: {error.strerror}") from error
+    with listener:
+        yield listener
+    path.unlink(missing_ok=True)

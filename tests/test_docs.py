@@ -1,0 +1,102 @@
+"""The pages say what the code does: nothing out of date, nothing left out, no dead link."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from penstock.config import Config, Setting, load, settings
+from tools import docs
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("bench/*.md")])
+FOLDERS = (".ci", "bench", "docs", "src", "tests", "tools")
+TEXT = {".md", ".py", ".sh", ".toml", ".c", ".h", ".json", ".txt", ".yml", ".yaml", ""}
+
+FENCED = re.compile(r"^(```|~~~).*?^\1", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\[[^\]]*\]\(\s*<?([^)\s>]+)>?[^)]*\)|^\[[^\]]+\]:\s*(\S+)", re.MULTILINE)
+HEADING = re.compile(r"^#{1,6}\s+(.+?)\s*$", re.MULTILINE)
+# A place on one machine. A letter, a brace or a bracket before it makes it part of something longer.
+MACHINE_PATH = re.compile(r"(?<![\w.)}\]>*~-])/(?:home|root|work|workspace|Users|mnt)/[\w.-]+")
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the names that a page's headings can be linked by, the way GitHub makes them."""
+    text = FENCED.sub("", page.read_text(encoding="utf-8"))
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in HEADING.findall(text)}
+
+
+def dead_links(page: Path) -> Iterator[str]:
+    text = FENCED.sub("", page.read_text(encoding="utf-8"))
+    for inline, reference in LINK.findall(text):
+        target = inline or reference
+        if re.match(r"[a-z]+:", target):
+            continue
+        path, _, anchor = target.partition("#")
+        linked = page.parent / path if path else page
+        if not linked.exists():
+            yield f"{page.name}: {target}: no such file"
+        elif anchor and linked.suffix == ".md" and anchor not in anchors(linked):
+            yield f"{page.name}: {target}: no such heading"
+
+
+def texts() -> Iterator[Path]:
+    """Yield the files of this project that hold text."""
+    tops = (path for path in ROOT.iterdir() if path.name not in (".git", ".gitignore"))
+    deeper = (path for folder in FOLDERS for path in (ROOT / folder).rglob("*"))
+    for path in (*tops, *deeper):
+        if path.is_file() and path.suffix in TEXT and not {".work", "__pycache__"} & set(path.parts):
+            yield path
+
+
+@pytest.mark.parametrize("name", docs.PAGES)
+def test_made_pages_are_up_to_date(name: str) -> None:
+    assert (ROOT / "docs" / name).read_text(encoding="utf-8") == docs.PAGES[name](), "run `make docs`"
+
+
+@pytest.mark.parametrize("setting", list(settings()), ids=lambda setting: setting.key)
+def test_every_setting_is_described(setting: Setting) -> None:
+    assert re.fullmatch(r".{15,}\.", setting.description), "a sentence, with its full stop"
+    assert setting.default or setting.key.startswith("account[]")
+
+
+def test_the_complete_example_loads_and_differs_from_the_defaults_by_its_accounts(tmp_path: Path) -> None:
+    page = (ROOT / "docs/configuration.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"^```toml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    (tmp_path / "penstock.toml").write_text(example, encoding="utf-8")
+    config = load(tmp_path / "penstock.toml", {})
+    assert (config.api, config.media, config.network) == (Config().api, Config().media, Config().network)
+    assert [vhost.name for vhost in config.vhosts] == ["shop"]
+
+
+def test_the_complete_example_is_complete() -> None:
+    keys = re.findall(r"^(\w+) = ", docs.example(), re.MULTILINE)
+    assert sorted(keys) == sorted(setting.key.rpartition(".")[2] for setting in settings())
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_within_the_project_lead_somewhere(page: Path) -> None:
+    assert list(dead_links(page)) == []
+
+
+def test_a_dead_link_would_be_seen(tmp_path: Path) -> None:
+    (tmp_path / "other.md").write_text("# One, `two`\n```\n# not a heading\n```\n")
+    page = tmp_path / "page.md"
+    page.write_text(
+        "[a](other.md#one-two) [b](https://x.test/y) [c](gone.md) [d](other.md#not-a-heading)\n"
+        "[e](#here)\n```\n[f](also-gone.md)\n```\n[g]: gone-too.md\n# Here\n"
+    )
+    assert [dead.split(": ")[1] for dead in dead_links(page)] == ["gone.md", "other.md#not-a-heading", "gone-too.md"]
+
+
+def test_no_file_names_a_place_on_somebodys_machine() -> None:
+    found = [
+        f"{path.relative_to(ROOT)}:{number}: {match[0]}"
+        for path in texts()
+        for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1)
+        for match in MACHINE_PATH.finditer(line)
+    ]
+    assert found == []

@@ -1,0 +1,169 @@
+"""Imports run one way: a room stands on the rooms below it, and never on one above or beside it."""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).resolve().parent.parent / "src"
+PACKAGE = "penstock"
+
+# From the top; a room may import any room of a later row. "" is the package itself: its version.
+ORDER = (
+    {"__main__"},
+    {"cli", "testing"},
+    {"supervisor"},
+    {"processes"},
+    {"app"},
+    {"servers", "workers", "api", "sdk"},
+    {"domain", "engine"},
+    {"link"},
+    {"clouds", "protocols", "storage", "analytics", "config", "tls"},
+    {"model"},
+    {"errors"},
+    {""},
+)
+RANK = {room: len(ORDER) - row for row, rooms in enumerate(ORDER) for room in rooms}
+
+# What the order alone would allow: (room, forbidden module or room, the rule in words).
+NETWORK = ("socket", "ssl")
+FORBIDDEN = (
+    *(("protocols", name, "protocols turn bytes into messages") for name in ("asyncio", "time", "select", *NETWORK)),
+    *(("engine", name, "the engine has no sockets") for name in NETWORK),
+    ("servers", f"{PACKAGE}.domain", "servers ask the domain over the link"),
+    *(("", f"{PACKAGE}.{room}", "the package itself loads no room") for room in RANK if room),
+)
+
+
+def imported(path: Path, source: str) -> Iterator[tuple[int, str]]:
+    """Yield (line, module) for each import of a file below `SOURCE`, in absolute names."""
+    package = path.with_suffix("").parts[:-1]
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = ".".join(package[: len(package) - node.level + 1]) if node.level else ""
+            module = ".".join(part for part in (base, node.module) if part)
+            # `from penstock import tls` names a room only by its last word.
+            names = [f"{module}.{alias.name}" for alias in node.names] if module == PACKAGE else [module]
+            yield from ((node.lineno, name) for name in names)
+
+
+def room_of(module: str) -> str | None:
+    """Return the room that a module belongs to, "" for the package itself; None outside of it."""
+    head, _, rest = module.partition(".")
+    if head != PACKAGE:
+        return None
+    word = rest.partition(".")[0]
+    # `from penstock import __version__` is a name in the package, not a room.
+    return "" if word in ("__init__", "__version__") else word
+
+
+def violations(path: Path, source: str) -> Iterator[str]:
+    """Yield "file:line: rule" for each import of a file (below `SOURCE`) that the order forbids."""
+    room = room_of(".".join(path.with_suffix("").parts))
+    assert room in RANK, f"{path}: no rank for the room {room!r}; give it a row in {Path(__file__).name}"
+    for line, module in imported(path, source):
+        for rule in broken_rules(room, module):
+            yield f"src/{path}:{line}: {rule}"
+
+
+def broken_rules(room: str, module: str) -> Iterator[str]:
+    for home, forbidden, rule in FORBIDDEN:
+        if home == room and (module == forbidden or module.startswith(f"{forbidden}.")):
+            yield f"{room or PACKAGE} may not import {module}: {rule}"
+            return
+    target = room_of(module)
+    if target is None or target == room:
+        return
+    if target not in RANK:
+        yield f"no rank for the room {target!r}; give it a row in {Path(__file__).name}"
+    elif RANK[target] >= RANK[room]:
+        where = "beside" if RANK[target] == RANK[room] else "above"
+        yield f"{room or PACKAGE} may not import {module}: {target} stands {where} it"
+
+
+def test_imports_run_one_way() -> None:
+    paths = sorted(SOURCE.glob(f"{PACKAGE}/**/*.py"))
+    assert len(paths) > 10
+    found = [
+        broken for path in paths for broken in violations(path.relative_to(SOURCE), path.read_text(encoding="utf-8"))
+    ]
+    assert not found, "\n" + "\n".join(found)
+
+
+@pytest.mark.parametrize(
+    ("path", "source", "rule"),
+    [
+        (
+            "link/local.py",
+            "\n\nfrom penstock.engine import hub",
+            ":3: link may not import penstock.engine: engine stand",
+        ),
+        ("engine/hub.py", "from penstock.domain.live import Live", "domain stands beside it"),
+        ("engine/hub.py", "from penstock.servers import rtmp", "servers stands above it"),
+        ("engine/hub.py", "def f():\n    import socket", ":2: engine may not import socket: the engine has no sockets"),
+        ("protocols/flv.py", "import asyncio.streams", "protocols may not import asyncio.streams"),
+        ("protocols/rtmp/chunk.py", "from time import monotonic", "protocols turn bytes into messages"),
+        ("servers/rtmp.py", "import penstock.domain", "servers ask the domain over the link"),
+        ("servers/rtmp.py", "from penstock import domain", "servers ask the domain over the link"),
+        ("servers/rtmp.py", "from .. import app", "servers may not import penstock.app: app stands above it"),
+        ("protocols/rtmp/chunk.py", "from ...config import Config", "config stands beside it"),
+        ("errors.py", "from penstock.model import Kind", "model stands above it"),
+        ("__init__.py", "from penstock.model import Kind", "the package itself loads no room"),
+        ("link/local.py", "import penstock.cellar", "no rank for the room 'cellar'"),
+    ],
+)
+def test_a_forbidden_import_is_named_with_its_place_and_rule(path: str, source: str, rule: str) -> None:
+    (found,) = violations(Path(PACKAGE) / path, source)
+    assert found.startswith(f"src/penstock/{path}:")
+    assert rule in found
+
+
+@pytest.mark.parametrize(
+    ("path", "source"),
+    [
+        ("cli/serve.py", "from penstock import __version__, supervisor\nfrom penstock.errors import ConfigError"),
+        ("supervisor.py", "import asyncio\nfrom penstock.app import run"),
+        ("servers/rtmp.py", "import asyncio, ssl\nfrom penstock.engine.hub import Hub\nfrom penstock import tls"),
+        ("engine/hub.py", "import asyncio\nfrom penstock.protocols import flv\nfrom .stream import Stream"),
+        ("protocols/rtmp/chunk.py", "import timeit\nfrom ..amf0 import decode\nfrom penstock.model import Kind"),
+        ("model.py", "import time\nfrom penstock.errors import DomainError"),
+    ],
+)
+def test_what_the_order_allows_is_not_named(path: str, source: str) -> None:
+    assert list(violations(Path(PACKAGE) / path, source)) == []
+
+
+def test_a_room_without_a_rank_is_an_error() -> None:
+    with pytest.raises(AssertionError, match="no rank for the room 'cellar'"):
+        list(violations(Path("penstock/cellar/wine.py"), ""))
+
+
+SERVER_ROOMS = {"app", "processes", "supervisor", "servers", "engine", "domain", "tls"}
+SERVER_MODULES = {"asyncio", "av", "cryptography", "h11", "http", "multiprocessing", "socket", "ssl", "uvloop"}
+
+
+def loaded_by(statement: str) -> set[str]:
+    """Return the modules that a fresh interpreter has after `statement`, and had not before."""
+    code = f"import sys; before = set(sys.modules); {statement}; print(*sorted(set(sys.modules) - before))"
+    environ = {**os.environ, "PYTHONPATH": str(SOURCE)}
+    answer = subprocess.run([sys.executable, "-c", code], env=environ, check=True, capture_output=True, text=True)
+    return set(answer.stdout.split())
+
+
+def test_importing_the_package_loads_no_server_code() -> None:
+    modules = loaded_by("import penstock")
+    assert PACKAGE in modules
+    assert {module.partition(".")[0] for module in modules} & SERVER_MODULES == set()
+    assert {room_of(module) for module in modules} & SERVER_ROOMS == set()
+
+
+def test_server_code_would_be_seen() -> None:
+    assert {"asyncio", "socket"} <= loaded_by("import penstock, asyncio")
