@@ -13,9 +13,9 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 
-from penstock import config as settings_module
 from penstock.config import Config, load, parse_listen, settings
 from penstock.errors import ConfigError
+from penstock.settings import Setting, read
 
 WORLD = """
 [[account]]
@@ -271,7 +271,7 @@ def test_a_wrong_value_names_key_value_and_what_is_wanted(line: str, said: str) 
 
 
 @pytest.mark.parametrize("setting", [s for s in settings() if " from " in s.type], ids=lambda s: s.key)
-def test_both_limits_of_a_number_are_allowed_and_nothing_beyond(setting: settings_module.Setting) -> None:
+def test_both_limits_of_a_number_are_allowed_and_nothing_beyond(setting: Setting) -> None:
     found = re.fullmatch(r"a (whole )?number from ([0-9.]+) to ([0-9.]+)", setting.type)
     assert found
     section, name = setting.key.split(".")
@@ -476,7 +476,7 @@ TREES = st.recursive(
 
 @given(raw=st.dictionaries(KEYS, TREES, max_size=4))
 def test_any_table_gives_settings_or_one_line(raw: dict[str, object]) -> None:
-    assert settings_or_one_line(lambda: settings_module._Reader("x", {}).table(Config, raw, ""))
+    assert settings_or_one_line(lambda: read(Config, raw, "x", {}))
 
 
 TOML_PIECES = st.sampled_from(

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from penstock.config import Config, Setting, load, settings
+from penstock.config import Config, load, settings
+from penstock.settings import Setting
 from tools import docs
 
 ROOT = Path(__file__).resolve().parent.parent

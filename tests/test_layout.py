@@ -25,7 +25,7 @@ ORDER = (
     {"domain", "engine"},
     {"link"},
     {"clouds", "protocols", "storage", "analytics", "config", "tls"},
-    {"model"},
+    {"model", "settings"},
     {"errors"},
     {""},
 )

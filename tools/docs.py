@@ -5,7 +5,8 @@ from __future__ import annotations
 from itertools import groupby
 from pathlib import Path
 
-from penstock.config import Setting, settings
+from penstock.config import settings
+from penstock.settings import Setting
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 

@@ -7,6 +7,7 @@ import logging
 import socket
 import ssl
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -136,12 +137,12 @@ class Control:
     async def follow(self, path: Path) -> None:
         """Stay connected to the engine that listens at `path`; returns when cancelled."""
         while True:
+            lost = asyncio.Event()
             try:
-                channel = await link_socket.connect(path)
+                channel = await link_socket.connect(path, partial(self.engine.attach, live=self.live, on_lost=lost.set))
             except OSError:
                 await asyncio.sleep(RECONNECT_S)
                 continue
-            lost = self.engine.attach(channel, self.live)
             try:
                 await lost.wait()
             finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 
 from penstock.domain import admission
 from penstock.domain.live import Live, Rules
@@ -43,18 +44,17 @@ class EngineLink:
         self._drops: dict[int, asyncio.Future[int | None]] = {}
         self._last_command = 0
 
-    def attach(self, channel: Channel, live: Live) -> asyncio.Event:
-        """Take over a fresh connection; the returned event is set when it is lost."""
-        lost = asyncio.Event()
+    def attach(self, channel: Channel, live: Live, on_lost: Callable[[], None] = lambda: None) -> None:
+        """Take over a fresh connection; `on_lost` is called when it is gone."""
 
-        def on_lost(why: str) -> None:
-            lost.set()
-            self._lose(live, why)
+        def lose(why: str) -> None:
+            if channel is self._channel:
+                self._lose(live, why)
+            on_lost()
 
         self._channel = channel
         channel.on_message = lambda message: self._receive(live, message)
-        channel.on_lost = on_lost
-        return lost
+        channel.on_lost = lose
 
     async def drop(self, stream: StreamId, reason: EndReason, detail: str) -> int | None:
         if self._channel is None or not self.connected.is_set():

@@ -38,14 +38,17 @@ class Sessions:
         self._clock = clock
         # The wall clock in microseconds starts each control process above all epochs of the one before.
         self._last_epoch = int(clock.now().timestamp() * 1_000_000)
-        self._by_stream: dict[StreamId, Session] = {}
+        # Nearly always one; while one takes over, the holder and who was let in to replace it.
+        self._by_stream: dict[StreamId, list[Session]] = {}
         self._by_epoch: dict[int, Session] = {}
 
     def __len__(self) -> int:
         return len(self._by_stream)
 
     def holder(self, stream: StreamId) -> Session | None:
-        return self._by_stream.get(stream)
+        """Who was last given `stream`, of those whose session is not over."""
+        sessions = self._by_stream.get(stream)
+        return sessions[-1] if sessions else None
 
     def on_air(self) -> list[Session]:
         """The sessions that send media now, in the order in which they were admitted."""
@@ -72,8 +75,10 @@ class Sessions:
         session = self._by_epoch.pop(lease.epoch, None)
         if session is None:
             return None
-        if self._by_stream.get(lease.stream) is session:
-            del self._by_stream[lease.stream]
+        sessions = self._by_stream[session.lease.stream]
+        sessions.remove(session)
+        if not sessions:
+            del self._by_stream[session.lease.stream]
         session.reason, session.ended_at = reason, at
         session.stats = last or session.stats
         return session
@@ -103,6 +108,6 @@ class Sessions:
         ]
 
     def _put(self, session: Session) -> Session:
-        self._by_stream[session.lease.stream] = session
+        self._by_stream.setdefault(session.lease.stream, []).append(session)
         self._by_epoch[session.lease.epoch] = session
         return session

@@ -17,6 +17,7 @@ from penstock.model import StreamId, is_name
 
 MAX_QUERY = 2048  # bytes of a query that are looked at
 MAX_FIELDS = 64
+MAX_HOST = 253  # characters of a host name (RFC 1035, section 2.3.4)
 
 
 class Target(Struct, frozen=True):
@@ -98,11 +99,13 @@ class VhostTable:
 
 
 def host_name(host: str) -> str:
-    """A Host header or a URL's authority without user, port and closing dot, in lower case."""
+    """A Host header or a URL's authority without user, port and closing dot, in lower case.
+
+    Usage is counted under it, so a text longer than any host name is none.
+    """
     host = host.rpartition("@")[2]
-    if host.startswith("["):
-        return host[1:].partition("]")[0].lower()
-    return host.partition(":")[0].rstrip(".").lower()
+    host = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0].rstrip(".")
+    return host.lower() if len(host) <= MAX_HOST else ""
 
 
 def _hint(queries: tuple[str, ...]) -> str:

@@ -47,6 +47,8 @@ from penstock.model import Clock
 
 log = logging.getLogger("penstock.engine.control")
 
+# Characters of a URL's parts that a refusal is told with.
+MAX_TARGET: Final = 1024
 # Ends and refusals that nobody was there to hear: so many are kept, the latest ones.
 MAX_UNHEARD: Final = 10_000
 UNAVAILABLE: Final = Unavailable.code
@@ -130,9 +132,9 @@ class ControlLink:
 
     def _refuse(self, question: _Question, code: int, why: str) -> None:
         """Refuse here, and tell control of it, as nobody else can write it down."""
-        client = question.client
-        log.warning("publish of %a by %s:%d refused: %s", str(question.target), client.address, client.port, why)
-        self._tell(TurnedAway(str(question.target)[:1024], client, code, why, self._clock.now()))
+        client, target = question.client, str(question.target)[:MAX_TARGET]
+        log.warning("publish of %a by %s:%d refused: %s", target, client.address, client.port, why)
+        self._tell(TurnedAway(target, client, code, why, self._clock.now()))
         question.on_answer(Refused(question.ask, code, why))
 
     def _take_back(self, ask: int) -> None:

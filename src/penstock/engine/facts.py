@@ -50,7 +50,7 @@ class Facts:
     def see_video(self, body: VideoBody, payload: memoryview) -> None:
         """A video packet of another form than the last."""
         self._video_codec = body.codec
-        if body.is_header and not body.is_multitrack:
+        if body.is_header:
             try:
                 self._video = parse_video_config(body.codec, payload[body.config_at :])
             except CodecError:
@@ -59,7 +59,7 @@ class Facts:
 
     def see_audio(self, body: AudioBody, payload: memoryview) -> None:
         self._audio_body = body
-        if body.is_header and not body.is_multitrack:
+        if body.is_header:
             try:
                 self._audio = parse_audio_config(body.codec, payload[body.config_at :])
             except CodecError:
@@ -88,7 +88,9 @@ class Facts:
             return None
         setup = self._video
         declared = self._declared_fps or (setup.frame_rate if setup else None)
-        fps = self._rate(self._samples[-1].frames - self._samples[0].frames)
+        first, last = self._samples[0], self._samples[-1]
+        fps = self._rate(last.frames - first.frames)
+        is_measured = last.at_s > first.at_s  # before that there is no loss to tell
         return VideoFacts(
             codec=self._video_codec,
             profile=setup.profile if setup else "",
@@ -97,9 +99,9 @@ class Facts:
             height=setup.height if setup else None,
             declared_fps=declared,
             fps=round(fps, 2),
-            bitrate_kbps=self._kbps(self._samples[-1].video_bytes - self._samples[0].video_bytes),
+            bitrate_kbps=self._kbps(last.video_bytes - first.video_bytes),
             key_interval_ms=self._key_interval_ms,
-            frame_loss_percent=round(max(0.0, 1 - fps / declared) * 100, 1) if declared else None,
+            frame_loss_percent=round(max(0.0, 1 - fps / declared) * 100, 1) if declared and is_measured else None,
         )
 
     def audio(self) -> AudioFacts | None:

@@ -55,17 +55,22 @@ class Feed:
             return
         if self._opening is None:
             self._opening = self._encode_opening(opening)
-        outlet.put(self._opening)
+        outlet.start(self._opening)
         self.players[outlet] = None
 
     def detach(self, outlet: Outlet) -> None:
         self.players.pop(outlet, None)
         self.waiting.pop(outlet, None)
 
-    def send(self, batch: Sequence[MediaPacket], opening: Opening, *, starts_gop: bool, now: float) -> list[Outlet]:
+    def restart(self) -> None:
+        """A new session: nobody starts from what the last one left."""
+        self._opening = None
+
+    def send(self, batch: Sequence[MediaPacket], opening: Opening, now: float) -> list[Outlet]:
         """Send one batch to everybody; return those whose connection turned out to be gone.
 
-        `opening` is that of the moment before this batch, without packets: it starts the waiting.
+        `opening` is that of the moment before this batch, without packets: it starts the waiting,
+        and those who skipped ahead to this batch.
         """
         self._opening = None
         if not self.players and not self.waiting:
@@ -73,17 +78,18 @@ class Feed:
         gone = self._start_waiting(opening) if self.waiting and opening.ready else []
         encode = self.form.encode
         buffer = encode(batch[0]) if len(batch) == 1 else b"".join(map(encode, batch))
-        gone += self._fan_out(buffer, starts_gop, now)
+        setup = b"".join(map(encode, opening.headers)) if opening.ready else None
+        gone += self._fan_out(buffer, setup, now)
         for outlet in gone:
             self.detach(outlet)
         return gone
 
-    def _fan_out(self, buffer: Bytes, starts_gop: bool, now: float) -> list[Outlet]:
+    def _fan_out(self, buffer: Bytes, setup: Bytes | None, now: float) -> list[Outlet]:
         size = len(buffer)
         gone: list[Outlet] = []
         for player in self.players:
             if player.queue is not None:
-                player.offer(buffer, starts_gop=starts_gop, now=now)
+                player.offer(buffer, setup, now)
                 continue
             try:
                 taken = player.send(buffer)
@@ -102,10 +108,10 @@ class Feed:
         headers = self._encode_opening(opening)
         for outlet in self.waiting:
             try:
-                if headers:
-                    outlet.put(headers)
+                outlet.start(headers)
             except OSError:
                 gone.append(outlet)
+                continue
             self.players[outlet] = None
         self.waiting.clear()
         return gone

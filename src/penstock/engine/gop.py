@@ -37,6 +37,7 @@ class GopCache:
 
     def _extend(self, packets: Sequence[MediaPacket]) -> None:
         self.packets += packets
-        self._bytes += sum(len(packet.tag) for packet in packets)
+        for packet in packets:
+            self._bytes += len(packet.tag)
         if self._bytes > self._limit_bytes:
             self.clear()

@@ -123,6 +123,7 @@ class Hub:
         place = self._places.get(publication.lease.stream)
         if place is None or place.publication is not publication:
             return
+        place.stream.flush()
         self._finish(place, publication, reason, detail)
         if not place.players:
             del self._places[publication.lease.stream]
@@ -136,13 +137,13 @@ class Hub:
         epoch = None
         if publication is not None:
             epoch = publication.lease.epoch
-            self._finish(place, publication, reason, detail)
+            # Cut first: whoever is thrown out sends nothing more while the rest is put in order.
             publication.publisher.cut(reason, detail)
+            self._finish(place, publication, reason, detail)
         self._close_players(place, str(reason), at_once=True)
         return epoch
 
     def _finish(self, place: _Place, publication: Publication, reason: EndReason, detail: str) -> None:
-        place.stream.flush()
         now_s = self._clock.monotonic()
         publication.facts.sample(now_s)
         last = self._stats(place, publication)
@@ -163,7 +164,7 @@ class Hub:
         if place is None:
             return None
         place.stream.attach(outlet, form)
-        player = Player(outlet, stream_id, form.name, client, domain)
+        player = Player(outlet, stream_id, form.name, client, domain, earlier_bytes=outlet.counted_bytes)
         place.players[outlet] = player
         self.meter.open(player)
         return player
@@ -190,14 +191,18 @@ class Hub:
             place.stream.attach(player.outlet, form)
 
     def leave(self, player: Player) -> None:
-        """The player is gone; what it was sent stays counted."""
+        """The player gets nothing more; what it was sent stays counted.
+
+        To be called again once its connection is closed: until then it may take what was on its way.
+        """
+        self.meter.close(player)
         place = self._places.get(player.stream)
-        if place is None or place.players.pop(player.outlet, None) is None:
+        if place is None or place.players.get(player.outlet) is not player:
             return
+        del place.players[player.outlet]
         place.stream.detach(player.outlet)
         form = player.format
-        place.bytes_of_the_gone[form] = place.bytes_of_the_gone.get(form, 0) + player.outlet.sent_bytes
-        self.meter.close(player)
+        place.bytes_of_the_gone[form] = place.bytes_of_the_gone.get(form, 0) + player.sent_bytes
         if not place.players and place.publication is None:
             del self._places[player.stream]
 
@@ -257,9 +262,9 @@ class Hub:
         facts = publication.facts
         players: dict[str, int] = {}
         bytes_out = dict(place.bytes_of_the_gone)
-        for outlet, player in place.players.items():
+        for player in place.players.values():
             players[player.format] = players.get(player.format, 0) + 1
-            bytes_out[player.format] = bytes_out.get(player.format, 0) + outlet.sent_bytes
+            bytes_out[player.format] = bytes_out.get(player.format, 0) + player.sent_bytes
         return StreamStats(
             epoch=publication.lease.epoch,
             client=publication.client,

@@ -32,14 +32,25 @@ class Outlet:
     `send` raises BlockingIOError when it takes none, and another OSError when the peer is gone.
     """
 
-    __slots__ = ("limit_bytes", "owner", "progress_at", "queue", "queued_bytes", "send", "sent_bytes", "skipped_at")
+    __slots__ = (
+        "counted_bytes",
+        "limit_bytes",
+        "owner",
+        "progress_at",
+        "queue",
+        "queued_bytes",
+        "send",
+        "sent_bytes",
+        "skipped_at",
+    )
 
     def __init__(self, send: Callable[[Buffer], int], owner: Owner, limit_bytes: int) -> None:
         self.send = send
         self.owner = owner
         self.limit_bytes = limit_bytes  # what may wait here
         self.sent_bytes = 0  # all that the kernel took, ever
-        self.queue: deque[Buffer] | None = None  # None: everything was taken
+        self.counted_bytes = 0  # what of it usage has counted
+        self.queue: deque[Buffer] | None = None  # None: all was taken, and the next batch may simply be sent
         self.queued_bytes = 0
         self.progress_at = 0.0  # when a blocked peer last took a byte; 0 when not blocked
         self.skipped_at = 0.0  # when media was left out; 0 once a key frame came through
@@ -55,7 +66,7 @@ class Outlet:
         self.put(buffer)
 
     def put(self, buffer: Buffer) -> None:
-        """The same with no limit, for what a player must have first however long it is.
+        """The same with no limit.
 
         Raises:
             OSError: the peer is gone.
@@ -71,31 +82,38 @@ class Outlet:
         if taken != len(buffer):
             self.hold(buffer, taken)
 
+    def start(self, opening: Buffer) -> None:
+        """Begin a play, or begin it anew, with what a player must have first, however long it is.
+
+        Raises:
+            OSError: the peer is gone.
+        """
+        self.skipped_at = 0.0
+        if opening:
+            self.put(opening)
+
     def hold(self, buffer: Buffer, taken: int) -> None:
         """Keep what the peer did not take of `buffer`, and wait for it."""
         self.queue = deque()
         self._append(memoryview(buffer)[taken:])
-        self.owner.want_write(True)
 
-    def offer(self, batch: Buffer, *, starts_gop: bool, now: float) -> None:
+    def offer(self, batch: Buffer, setup: Buffer | None, now: float) -> None:
         """Queue one batch of media behind what waits, or skip ahead.
 
-        Over the limit all that waits is given up, but for the batch on its way, which must end
-        where a tag ends. Media goes on with the next batch that starts with a key frame.
+        Over the limit all that waits is given up, but for the buffer on its way, which must end
+        where a tag ends. Media goes on with the next batch that a player can start on: `setup` is
+        what has to come before it, and None with every other batch.
         """
         assert self.queue is not None
-        fits = self.queued_bytes + len(batch) <= self.limit_bytes
+        if not self.skipped_at and not self._fits(batch):
+            self._skip(now)
         if self.skipped_at:
-            if not (starts_gop and fits):
+            if setup is None or not self._fits(batch):
                 return
             self.skipped_at = 0.0
-        elif not fits:
-            self.skipped_at = now
-            head = self.queue.popleft()
-            self.queue.clear()
-            self.queue.append(head)
-            self.queued_bytes = len(head)
-            return
+            if setup:
+                # What was left out may have held a new sequence header.
+                self._append(setup)
         self._append(batch)
 
     def on_writable(self, now: float) -> None:
@@ -118,19 +136,35 @@ class Outlet:
                 queue[0] = memoryview(buffer)[taken:]
                 return
             queue.popleft()
-        self.queue = None
+        if not self.skipped_at:
+            # One that skipped keeps its empty queue, so that its next batch goes through `offer`.
+            self.queue = None
         self.progress_at = 0.0
         self.owner.want_write(False)
 
     def stalled(self, now: float, patience_s: float) -> bool:
         """True for a peer that takes nothing, or that could not catch up even after a skip."""
-        if self.queue is None:
+        if not self.queue:
             return False
         if not self.progress_at:
             self.progress_at = now  # it got blocked since the last look
         return now - self.progress_at >= patience_s or bool(self.skipped_at and now - self.skipped_at >= patience_s)
 
+    def _fits(self, batch: Buffer) -> bool:
+        # With nothing ahead of it, one that is larger than the limit still goes: it would never fit.
+        return not self.queue or self.queued_bytes + len(batch) <= self.limit_bytes
+
+    def _skip(self, now: float) -> None:
+        assert self.queue is not None
+        self.skipped_at = now
+        head = self.queue.popleft()
+        self.queue.clear()
+        self.queue.append(head)
+        self.queued_bytes = len(head)
+
     def _append(self, buffer: Buffer) -> None:
         assert self.queue is not None
+        if not self.queue:
+            self.owner.want_write(True)
         self.queue.append(buffer)
         self.queued_bytes += len(buffer)

@@ -58,7 +58,8 @@ class Publication:
     def receive(self, kind: int, timestamp: int, buffer: bytearray, now_s: float) -> None:
         """Take one message's payload, at ``buffer[HEAD:-TAIL]``; `buffer` is the stream's from now on.
 
-        A body that is empty or cut short holds nothing and is left out.
+        A body that is empty or cut short holds nothing and is left out, and so are Enhanced RTMP's
+        further tracks: players know one of each kind, and that one is sent outside of them.
         """
         self.facts.bytes_in += len(buffer) - HEAD - TAIL
         if kind == Kind.VIDEO:
@@ -75,7 +76,7 @@ class Publication:
     def _video(self, timestamp: int, buffer: bytearray) -> MediaPacket | None:
         payload = memoryview(buffer)[HEAD:-TAIL]
         body = video_body(payload)
-        if body is None:
+        if body is None or body.is_multitrack:
             return None
         facts = self.facts
         facts.video_bytes += len(payload)
@@ -94,7 +95,7 @@ class Publication:
     def _audio(self, timestamp: int, buffer: bytearray) -> MediaPacket | None:
         payload = memoryview(buffer)[HEAD:-TAIL]
         body = audio_body(payload)
-        if body is None:
+        if body is None or body.is_multitrack:
             return None
         self.facts.audio_bytes += len(payload)
         if body.is_header or body is not self._audio_body:
@@ -111,6 +112,8 @@ class Publication:
             values = amf0.decode(memoryview(buffer)[HEAD:-TAIL])
         except AmfError:
             # Metadata is a courtesy; what does not decode is no player's business either.
+            return None
+        if not values:
             return None
         is_metadata = values[:1] == ["onMetaData"]
         if is_metadata and len(values) > 1 and isinstance(values[1], dict):

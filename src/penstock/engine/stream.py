@@ -79,6 +79,8 @@ class Stream:
     def begin(self) -> None:
         """A new session: what its publisher will say of the media replaces what the last one said."""
         self.flush()
+        for feed in self.feeds.values():
+            feed.restart()
         self._headers = ()
         self._batch = _Batch(())
         self._gop.clear()
@@ -132,12 +134,11 @@ class Stream:
         if not self._has_players():
             self._keep(batch)
             return
-        starts_gop = batch.key_at >= 0
         began = self._clock.monotonic()
         opening = self._opening_before(batch)
         gone: list[Outlet] = []
         for feed in self.feeds.values():
-            gone += feed.send(batch.packets, opening, starts_gop=starts_gop, now=began)
+            gone += feed.send(batch.packets, opening, began)
         self._keep(batch)
         ended = self._clock.monotonic()
         rest = min(ended - began, MAX_REST_S)
@@ -181,8 +182,9 @@ class Stream:
         """
         feed = self.feeds.get(form.name)
         if feed is None:
-            feed = self.feeds[form.name] = Feed(form)
+            feed = Feed(form)
         feed.attach(outlet, self._opening_now())
+        self.feeds[form.name] = feed
 
     def detach(self, outlet: Outlet) -> None:
         for name, feed in list(self.feeds.items()):
@@ -210,10 +212,9 @@ class Stream:
         return self._opening(headers, [], ready=ready)
 
     def _opening_before(self, batch: _Batch) -> Opening:
-        """For those who wait, and get this batch as their first."""
-        headers = batch.key_headers if batch.key_at >= 0 else batch.headers
+        """For those who wait, and get this batch as their first: it starts with a key frame, if it has one."""
         ready = batch.key_at >= 0 or (batch.has_audio and not self._has_video)
-        return self._opening([restamp(header, batch.packets[0].dts_ms) for header in headers], [], ready=ready)
+        return self._opening([restamp(header, batch.packets[0].dts_ms) for header in batch.headers], [], ready=ready)
 
     def _opening(self, headers: list[MediaPacket], gop: list[MediaPacket], *, ready: bool) -> Opening:
         return Opening(headers, gop, ready=ready, audio=self._has_audio, video=self._has_video)

@@ -28,8 +28,12 @@ class Player(Struct, eq=False):
     format: str
     client: Client
     domain: str
-    counted_bytes: int = 0
+    earlier_bytes: int = 0  # what its outlet took for the plays before this one
     counted_play: bool = False
+
+    @property
+    def sent_bytes(self) -> int:
+        return self.outlet.sent_bytes - self.earlier_bytes
 
 
 _Key = tuple[StreamId, str, str, str, bool]
@@ -50,7 +54,10 @@ class UsageMeter:
         self._players.add(player)
 
     def close(self, player: Player) -> None:
-        """The player is gone: count what it took since the last report."""
+        """The player is gone: count what it took since the last report.
+
+        Its connection may still take what waits; closing again counts that.
+        """
         self._players.discard(player)
         self._count(player, self._ended)
 
@@ -96,10 +103,11 @@ class UsageMeter:
 
     @staticmethod
     def _count(player: Player, sums: dict[_Key, tuple[int, int]]) -> None:
-        sent = player.outlet.sent_bytes
-        fresh = sent - player.counted_bytes
+        outlet = player.outlet
+        # Kept at the outlet, as one connection may play several times: each byte counts for one play.
+        fresh = outlet.sent_bytes - outlet.counted_bytes
         plays = 0 if player.counted_play else 1
-        player.counted_bytes, player.counted_play = sent, True
+        outlet.counted_bytes, player.counted_play = outlet.sent_bytes, True
         if not fresh and not plays:
             return
         key = (player.stream, player.format, player.client.address, player.domain, player.client.tls)

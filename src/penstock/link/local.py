@@ -34,6 +34,8 @@ class LocalChannel:
 
     def _lose(self, why: str) -> None:
         self._peer = None
+        # What the other end sent before it heard of the loss comes after it, and to nobody.
+        self.on_message = ignore_message
         handler, self.on_lost = self.on_lost, ignore_loss
         handler(why)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +22,7 @@ from penstock.link.messages import AnyMessage
 MAX_FRAME: Final = 64 * 1024 * 1024
 # An end that does not read (stopped, or stuck) costs the other this much memory and no more.
 MAX_UNSENT: Final = 64 * 1024 * 1024
+READ_SIZE: Final = 256 * 1024
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(AnyMessage)
@@ -42,26 +44,32 @@ class SocketChannel(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._in += data
         at = 0
-        while len(self._in) - at >= 4 and not self._why:
-            size = int.from_bytes(self._in[at : at + 4], "big")
-            if size > MAX_FRAME:
-                self._fail(f"a frame of {size} bytes; at most {MAX_FRAME} are read")
-                return
-            if len(self._in) - at < 4 + size:
-                break
-            try:
-                message = _decoder.decode(memoryview(self._in)[at + 4 : at + 4 + size])
-            except msgspec.MsgspecError as error:
-                self._fail(f"a message that does not decode: {error}")
-                return
-            at += 4 + size
-            self.on_message(message)
-        del self._in[:at]
+        try:
+            while len(self._in) - at >= 4 and not self._why:
+                size = int.from_bytes(self._in[at : at + 4], "big")
+                if size > MAX_FRAME:
+                    self._fail(f"a frame of {size} bytes; at most {MAX_FRAME} are read")
+                    return
+                if len(self._in) - at < 4 + size:
+                    return
+                try:
+                    message = _decoder.decode(memoryview(self._in)[at + 4 : at + 4 + size])
+                except (ValueError, RecursionError) as error:  # a MsgspecError is a ValueError, and so is bad UTF-8
+                    self._fail(f"a message that does not decode: {error}")
+                    return
+                at += 4 + size
+                self.on_message(message)
+        finally:  # a handler that raised has had its message
+            del self._in[:at]
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._transport = None
-        handler, self.on_lost = self.on_lost, ignore_loss
-        handler(self._why or (str(exc) if exc else "the other end closed the link"))
+        transport, self._transport = self._transport, None
+        try:
+            if isinstance(exc, OSError) and transport is not None and not self._why:
+                self._read_rest(transport.get_extra_info("socket").fileno())
+        finally:
+            handler, self.on_lost = self.on_lost, ignore_loss
+            handler(self._why or (str(exc) if exc else "the other end closed the link"))
 
     def send(self, message: AnyMessage) -> None:
         if self._transport is None or self._why:
@@ -76,31 +84,45 @@ class SocketChannel(asyncio.Protocol):
             self._why = "closed here"
             self._transport.close()
 
+    def _read_rest(self, fileno: int) -> None:
+        """Take what the other end sent before it closed: a write that fails ends the reading too."""
+        rest = b""
+        with contextlib.suppress(OSError), socket.socket(fileno=os.dup(fileno)) as unread:
+            while data := unread.recv(READ_SIZE):
+                rest += data
+        self.data_received(rest)
+
     def _fail(self, why: str) -> None:
         self._why = why
         if self._transport is not None:
             self._transport.abort()
 
 
-async def listen(listener: socket.socket, on_channel: Callable[[SocketChannel], None]) -> asyncio.Server:
-    """Hand every connection that `listener` (bound already) accepts to `on_channel`."""
-
-    class Accepted(SocketChannel):
-        def connection_made(self, transport: asyncio.BaseTransport) -> None:
-            super().connection_made(transport)
-            on_channel(self)
-
-    return await asyncio.get_running_loop().create_unix_server(Accepted, sock=listener)
+Take = Callable[[SocketChannel], None]
 
 
-async def connect(path: Path) -> SocketChannel:
-    """Connect to the socket at `path`.
+async def listen(listener: socket.socket, take: Take) -> asyncio.Server:
+    """Hand every connection that `listener` (bound already) accepts to `take`."""
+    return await asyncio.get_running_loop().create_unix_server(_taken_by(take), sock=listener)
+
+
+async def connect(path: Path, take: Take) -> SocketChannel:
+    """Connect to the socket at `path`; `take` gets the channel before its first message can arrive.
 
     Raises:
         OSError: nobody listens there.
     """
-    _, channel = await asyncio.get_running_loop().create_unix_connection(SocketChannel, str(path))
+    _, channel = await asyncio.get_running_loop().create_unix_connection(_taken_by(take), str(path))
     return channel
+
+
+def _taken_by(take: Take) -> Callable[[], SocketChannel]:
+    class Taken(SocketChannel):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            super().connection_made(transport)
+            take(self)
+
+    return Taken
 
 
 def bind(path: Path) -> socket.socket:

@@ -120,7 +120,8 @@ class Connection:
 
     def unsettled(self) -> None:
         """It does neither any more, and has as long as a new one to begin again."""
-        self.door.expect(self, self.door.policy.setup_timeout_s)
+        if not self.closed:
+            self.door.expect(self, self.door.policy.setup_timeout_s)
 
     def send(self, data: Buffer) -> None:
         """Send bytes that are not media; a peer that is gone is closed."""
@@ -150,7 +151,7 @@ class Connection:
             return
         self._closing = True
         self.door.expect(self, CLOSING_S)
-        if self.outlet.queue is None:
+        if not self.outlet.queue:
             self._wire.shutdown()
 
     def pause_reading(self) -> None:
@@ -181,7 +182,7 @@ class Connection:
         except OSError as error:
             self.close(f"connection lost: {error.strerror or error}")
             return
-        if self._closing and self.outlet.queue is None:
+        if self._closing and not self.outlet.queue:
             self._wire.shutdown()
 
     # What the engine calls (engine.outlet.Owner)
@@ -288,15 +289,16 @@ class Door:
                     self._rest(error)
                     return
                 continue  # that one was gone before it was accepted
-            self._open(accepted, str(peer[0]), int(peer[1]))
+            # A socket of both families writes IPv4's addresses inside IPv6's: one peer, one address.
+            self._open(accepted, str(peer[0]).removeprefix("::ffff:"), int(peer[1]))
 
     def _open(self, accepted: socket.socket, address: str, port: int) -> None:
         if not self._guests.admit(address):
             accepted.close()
             return
         accepted.setblocking(False)
-        self._tune(accepted)
         try:
+            self._tune(accepted)
             wire = TlsWire(accepted, self._context) if self._context is not None else PlainWire(accepted)
         except OSError:
             accepted.close()

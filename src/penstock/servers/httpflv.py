@@ -38,7 +38,7 @@ _PREFLIGHT: Final = (
     "Connection: close\r\n"
     "\r\n"
 ).encode()
-_REASONS: Final = {400: "Bad Request", 404: "Not Found", 431: "Request Header Fields Too Large"}
+_REASONS: Final = {400: "Bad Request", 404: "Not Found", 431: "Request Header Fields Too Large", 501: "Not Implemented"}
 
 
 class HttpFlvConnection(Connection):
@@ -49,7 +49,7 @@ class HttpFlvConnection(Connection):
     def __init__(self, hub: Hub, door: Door, wire: Wire, address: str, port: int) -> None:
         super().__init__(door, wire, address, port)
         self._hub = hub
-        self._player: Player | None = None
+        self._player: Player | None = None  # until the connection closes
         self._parser: h11.Connection | None = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_REQUEST_HEAD)
 
     def receive(self, data: memoryview) -> None:
@@ -119,9 +119,8 @@ class HttpFlvConnection(Connection):
         self._leave()
 
     def _leave(self) -> None:
-        player, self._player = self._player, None
-        if player is not None:
-            self._hub.leave(player)
+        if self._player is not None:
+            self._hub.leave(self._player)
 
 
 def read_request(parser: h11.Connection, data: bytes) -> h11.Request | None:
@@ -130,7 +129,9 @@ def read_request(parser: h11.Connection, data: bytes) -> h11.Request | None:
     Raises:
         HttpError: it is not HTTP, or longer than MAX_REQUEST_HEAD.
     """
-    parser.receive_data(data)
+    # h11 bounds a head only while it is cut short: no more than one byte over the bound is shown to it.
+    held, _ = parser.trailing_data
+    parser.receive_data(data[: MAX_REQUEST_HEAD + 1 - len(held)])
     try:
         event = parser.next_event()
     except h11.RemoteProtocolError as error:
@@ -145,15 +146,26 @@ def target_of(path_and_query: bytes, host: bytes) -> Target:
         HttpError: it is no path of two words, or does not end in `.flv`.
     """
     try:
-        url = urlsplit(path_and_query.decode("ascii"))
-        authority = host.decode("ascii")
+        authority, path, query = _split_target(path_and_query.decode("ascii"), host.decode("ascii"))
     except ValueError as error:
         raise HttpError(404, "no such path") from error
-    words = url.path.split("/")
+    words = path.split("/")
     if len(words) != 3 or words[0] or not words[2].endswith(SUFFIX):
         raise HttpError(404, "no such path; streams are at /APP/STREAM.flv")
+    return Target(authority, words[1], words[2].removesuffix(SUFFIX), (query,))
+
+
+def _split_target(target: str, host: str) -> tuple[str, str, str]:
+    """Authority, path and query of a request's target."""
+    if target.startswith("/"):
+        # By hand: urlsplit takes what stands behind two slashes for a host.
+        path, _, query = target.partition("?")
+        return host, path, query
     # A target in absolute form names the host itself, and that one counts (RFC 9112, section 3.2.2).
-    return Target(url.netloc or authority, words[1], words[2].removesuffix(SUFFIX), (url.query,))
+    url = urlsplit(target)
+    if url.scheme not in ("http", "https"):
+        raise ValueError(f"scheme is {url.scheme}")
+    return url.netloc, url.path, url.query
 
 
 def httpflv_connection(hub: Hub) -> Callable[[Door, Wire, str, int], Connection]:

@@ -50,7 +50,7 @@ class RtmpConnection(Connection):
         self._session = ServerSession()
         self._where = Connected("", "", "")
         self._publication: Publication | None = None
-        self._player: Player | None = None
+        self._player: Player | None = None  # the last one, until the connection closes
         self._take_back: Callable[[], None] | None = None
 
     def receive(self, data: memoryview) -> None:
@@ -72,12 +72,16 @@ class RtmpConnection(Connection):
     def _media(self, publication: Publication, message: Message, now_s: float) -> None:
         kind = message.type_id
         if kind == DATA_AMF3:
+            if not message.payload:
+                return
             # One byte says that AMF3 may follow; what follows is AMF0.
             del message.buffer[HEAD]
             kind = DATA
         publication.receive(kind, message.timestamp, message.buffer, now_s)
 
     def _act(self, event: Event) -> None:
+        if self.closed:
+            return  # by what an earlier event of the same bytes led to
         match event:
             case Connected():
                 self._where = event
@@ -148,6 +152,8 @@ class RtmpConnection(Connection):
         self.outlet.limit_bytes = self.door.policy.player_buffer_bytes
         try:
             client = self.client(self._where.agent[:256])
+            if self._player is not None:
+                hub.leave(self._player)  # what it took after its last play ended counts for that one
             self._player = hub.join(stream, RTMP, self.outlet, client, host_name(target.host))
         except OSError as error:
             self.close(f"connection lost: {error}")
@@ -161,6 +167,8 @@ class RtmpConnection(Connection):
             self._rooms.hub.pause(self._player)
             return
         self.send(self._session.data_to_send())
+        if self.closed:
+            return
         try:
             self._rooms.hub.resume(self._player, RTMP)
         except OSError as error:
@@ -168,9 +176,8 @@ class RtmpConnection(Connection):
 
     def end(self, why: str, *, at_once: bool) -> None:
         """The stream that this player watches is over (engine.outlet.Owner)."""
-        player, self._player = self._player, None
-        if player is not None:
-            self._rooms.hub.leave(player)
+        if self._player is not None:
+            self._rooms.hub.leave(self._player)
         if self._session.state is State.PLAYING:
             self._session.end_play(why)
             self.send(self._session.data_to_send())
@@ -196,9 +203,8 @@ class RtmpConnection(Connection):
         publication, self._publication = self._publication, None
         if publication is not None:
             self._rooms.hub.end(publication, reason, detail)
-        player, self._player = self._player, None
-        if player is not None:
-            self._rooms.hub.leave(player)
+        if self._player is not None:
+            self._rooms.hub.leave(self._player)
 
     def _refuse(self, code: str, why: str) -> None:
         if self._session.state is not State.ASKED:

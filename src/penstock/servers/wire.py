@@ -75,6 +75,11 @@ class TlsWire:
                 if not taken:
                     raise BlockingIOError from error
                 break
+            except OSError:
+                if not taken:
+                    raise
+                # What was taken counts; the next send will find the peer gone.
+                break
         return taken
 
     def shutdown(self) -> None:

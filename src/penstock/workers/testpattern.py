@@ -30,6 +30,7 @@ from urllib.parse import urlsplit
 import av
 import av.logging
 from av.audio.frame import AudioFrame
+from av.codec.context import Flags as CodecFlags
 from av.container import OutputContainer
 from av.filter import Graph
 from av.packet import Packet
@@ -250,6 +251,8 @@ def _picture_track(output: OutputContainer, pattern: Pattern) -> _Track:
     stream.gop_size = max(1, round(pattern.gop_s * pattern.fps))
     stream.max_b_frames = pattern.b_frames
     stream.thread_count = 1
+    # SPS and PPS belong into the sequence header; PyAV asks for that only where the muxer does, and tee does not.
+    stream.codec_context.flags |= CodecFlags.global_header
     graph = _graph(
         ("testsrc2", f"size={pattern.width}x{pattern.height}:rate={pattern.fps}"),
         ("format", "pix_fmts=yuv420p"),

@@ -187,11 +187,13 @@ class ChunkReader:
         """A header of type 3: more of the message under way, or a new one like the last."""
         if stream.extended:
             # The specification repeats the extended timestamp here; some senders do not.
-            # Four bytes that equal it are it.
-            if at + 4 > end:
-                return -1
-            if int.from_bytes(view[at : at + 4], "big") == stream.delta:
+            # Four bytes that equal it are it. The first that differs tells: what is left of a
+            # message may be shorter than that, and the next one long in coming.
+            seen, again = bytes(view[at : at + 4]), stream.delta.to_bytes(4, "big")
+            if seen == again:
                 at += 4
+            elif at + 4 > end and again.startswith(seen):
+                return -1
         if stream.buffer is None:
             # After a type 0 header its timestamp serves as the delta (section 5.3.1.2.4; ffmpeg writes so).
             stream.timestamp = (stream.timestamp + stream.delta) & 0xFFFFFFFF

@@ -10,6 +10,8 @@ peer may say there is ignored, as real servers do; encoders differ widely in wha
                                      └── deleteStream · closeStream · FCUnpublish ──┘
 
 The session decides nothing: a publish or a play waits in ASKED until its owner accepts or refuses.
+What came along with it waits too (an SRS that forwards sends its sequence headers without waiting for
+the answer): it is acted on in the first `receive` after the answer, as if it had come then.
 
 Source: Adobe RTMP 1.0, section 7.2; Enhanced RTMP v2, "Enhancing NetConnection connect Command".
 """
@@ -35,8 +37,13 @@ CHUNK_SIZE: Final = 65536
 # How many bytes each side may send before the other acknowledges; the value of Flash Media Server.
 WINDOW_SIZE: Final = 2_500_000
 MEDIA_STREAM_ID: Final = 1  # createStream's one answer: a connection carries one publish or one play
+# What may wait for an answer, which is what one read brings; its owner reads no further meanwhile.
+MAX_WAITING: Final = 512 * 1024
+_MESSAGE_COST: Final = 256  # bytes that a message takes up besides its payload
 # FourCCs of Enhanced RTMP that are passed through; a client may look before it sends one.
-FOURCCS: Final = ("hvc1", "av01", "vp09", "avc1", "mp4a", "Opus", ".mp3", "fLaC", "ac-3", "ec-3")
+VIDEO_FOURCCS: Final = ("hvc1", "av01", "vp09", "avc1")
+AUDIO_FOURCCS: Final = ("mp4a", "Opus", ".mp3", "fLaC", "ac-3", "ec-3")
+_ENHANCED: Final = frozenset(("fourCcList", "videoFourCcInfoMap", "audioFourCcInfoMap"))
 _CAN_FORWARD: Final = 4.0
 _MEDIA: Final = frozenset((messages.AUDIO, messages.VIDEO))
 
@@ -89,6 +96,8 @@ class ServerSession:
         "_out",
         "_out_chunk_size",
         "_received",
+        "_waiting",
+        "_waiting_bytes",
         "_window",
         "state",
     )
@@ -102,6 +111,8 @@ class ServerSession:
         self._received = 0
         self._acknowledged = 0
         self._window = WINDOW_SIZE
+        self._waiting: list[Message] = []
+        self._waiting_bytes = 0
 
     def receive(self, data: bytes | bytearray | memoryview) -> list[Event]:
         """Take bytes in any split; return what they say, in order. Keeps nothing of `data`.
@@ -118,10 +129,15 @@ class ServerSession:
             self._handshake = None
             self.state = State.CONNECT
         events: list[Event] = []
-        for message in self._chunks.receive(data):
-            if message.type_id in _MEDIA:
-                if self.state is State.PUBLISHING:
-                    events.append(message)
+        arrived = self._chunks.receive(data)
+        if self._waiting and self.state is not State.ASKED:
+            arrived = self._waiting + arrived
+            self._waiting, self._waiting_bytes = [], 0
+        for message in arrived:
+            if message.type_id in _MEDIA and self.state is State.PUBLISHING:
+                events.append(message)
+            elif self.state is State.ASKED:
+                self._keep_waiting(message)
             else:
                 self._take(message, events)
         if self._received - self._acknowledged >= self._window:
@@ -166,7 +182,14 @@ class ServerSession:
     def end_publish(self, code: str, why: str) -> None:
         """Tell a publisher that its session is over."""
         self.state = State.READY
+        self._chunks.max_message_size = MAX_COMMAND_SIZE
         self._status("error", code, why)
+
+    def _keep_waiting(self, message: Message) -> None:
+        self._waiting_bytes += len(message.buffer) + _MESSAGE_COST
+        if self._waiting_bytes > MAX_WAITING:
+            raise RtmpError(f"more than {MAX_WAITING} bytes came before the answer to a publish or play")
+        self._waiting.append(message)
 
     def _put(self, data: bytes) -> None:
         if data:
@@ -183,7 +206,7 @@ class ServerSession:
         self._put(messages.control(messages.ACKNOWLEDGEMENT, self._received & 0xFFFFFFFF))
 
     def _take(self, message: Message, events: list[Event]) -> None:
-        """A message that is neither audio nor video."""
+        """A message that is not a publisher's audio or video."""
         match message.type_id:
             case messages.COMMAND | messages.COMMAND_AMF3:
                 self._take_command(message, events)
@@ -202,6 +225,7 @@ class ServerSession:
                     self._put(messages.user_control(messages.PING_RESPONSE, bytes(payload[2:6])))
             case _:
                 # Acknowledgements and Set Peer Bandwidth bound what we may send; TCP does that here.
+                # Nobody asked for the audio and video that end up here.
                 pass
 
     def _take_command(self, message: Message, events: list[Event]) -> None:
@@ -237,9 +261,10 @@ class ServerSession:
             # Commands of AMF3 are read, but AMF0 inside them is what is spoken.
             "objectEncoding": 0.0,
         }
-        if "fourCcList" in asked or "videoFourCcInfoMap" in asked:
-            properties["fourCcList"] = list[amf0.Value](FOURCCS)
-            properties["videoFourCcInfoMap"] = dict.fromkeys(FOURCCS, _CAN_FORWARD)
+        if not _ENHANCED.isdisjoint(asked):
+            properties["fourCcList"] = [*VIDEO_FOURCCS, *AUDIO_FOURCCS]
+            properties["videoFourCcInfoMap"] = dict.fromkeys(VIDEO_FOURCCS, _CAN_FORWARD)
+            properties["audioFourCcInfoMap"] = dict.fromkeys(AUDIO_FOURCCS, _CAN_FORWARD)
         self._reply(transaction, properties, info)
         return Connected(_text(asked.get("app")), _text(asked.get("tcUrl")), _text(asked.get("flashVer")))
 
@@ -287,8 +312,7 @@ COMMANDS: Final[dict[State, dict[str, Handler]]] = {
     State.HANDSHAKE: {},
     State.CONNECT: {"connect": ServerSession._connect},
     State.READY: _SETUP | {"publish": ServerSession._publish, "play": ServerSession._play},
-    # The owner is deciding. What a client sends meanwhile it sends again, or it was noise.
-    State.ASKED: {},
+    State.ASKED: {},  # the owner is deciding; all else waits
     State.PUBLISHING: _SETUP | _LEAVING,
     State.PLAYING: _LEAVING | {"pause": ServerSession._pause, "pauseRaw": ServerSession._pause},
 }

@@ -1,0 +1,226 @@
+"""Results as Markdown: a table for each kind of measurement, and the targets with what was measured beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import TypeVar
+
+from bench.results import Fanout, Ingest, Kick, Result
+
+REFERENCE = "nginx-rtmp"  # its RTMP players and its publishers are what ratios are taken against
+
+T = TypeVar("T")
+
+_NONE = "-"  # a cell with nothing to say
+
+
+class Findings:
+    """The results of one run, with repeats of a case brought together."""
+
+    def __init__(self, results: Iterable[Result]) -> None:
+        self._fanouts: dict[tuple[str, str, int], list[Fanout]] = {}
+        self._ingests: dict[tuple[str, int], list[Ingest]] = {}
+        self.kicks: list[Kick] = []
+        for result in results:
+            if isinstance(result, Fanout):
+                self._fanouts.setdefault((result.server, result.protocol, result.players), []).append(result)
+            elif isinstance(result, Ingest):
+                self._ingests.setdefault((result.server, result.publishers), []).append(result)
+            else:
+                self.kicks.append(result)
+
+    @property
+    def fanouts(self) -> list[list[Fanout]]:
+        return list(self._fanouts.values())
+
+    @property
+    def ingests(self) -> list[list[Ingest]]:
+        return list(self._ingests.values())
+
+    def fanout(self, server: str, protocol: str, players: int) -> list[Fanout]:
+        return self._fanouts.get((server, protocol, players), [])
+
+    def cpu_ratio(self, server: str, protocol: str, players: int) -> float | None:
+        """CPU per player of a server to the reference's RTMP, at this many players and in this run."""
+        ours, theirs = self.fanout(server, protocol, players), self.fanout(REFERENCE, "rtmp", players)
+        return mid(ours, lambda r: r.cpu_us) / mid(theirs, lambda r: r.cpu_us) if ours and theirs else None
+
+    def ingest_ratio(self, server: str, publishers: int) -> float | None:
+        ours, theirs = self._ingests.get((server, publishers)), self._ingests.get((REFERENCE, publishers))
+        return mid(ours, lambda r: r.cpu_ms) / mid(theirs, lambda r: r.cpu_ms) if ours and theirs else None
+
+
+def mid(results: Sequence[T], measure: Callable[[T], float]) -> float:
+    return median(measure(result) for result in results)
+
+
+def _ratio(value: float | None) -> str:
+    return _NONE if value is None else f"{value:.2f}"
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    rule = ["---" if place < 2 else "---:" for place, _ in enumerate(heads)]
+    return ["| " + " | ".join(row) + " |" for row in [heads, rule, *rows]] + [""]
+
+
+def _fanout_rows(found: Findings) -> list[list[str]]:
+    rows = []
+    for case in found.fanouts:
+        one = case[0]
+        rows.append(
+            [
+                one.server,
+                one.protocol,
+                f"{one.players:,}",
+                f"{mid(case, lambda r: r.cpu_us):.0f}",
+                _ratio(found.cpu_ratio(one.server, one.protocol, one.players)),
+                f"{mid(case, lambda r: r.rss_kib):.1f}",
+                f"{mid(case, lambda r: r.key_ms):.1f}",
+                f"{mid(case, lambda r: r.latency_p50_ms):.1f} / {mid(case, lambda r: r.latency_p99_ms):.1f}",
+                f"{max(r.behind for r in case)}",
+                f"{max(r.gaps for r in case)}",
+                f"{mid(case, lambda r: r.cpu_share):.0%}",
+                f"{mid(case, lambda r: r.foreign_share):.0%}",
+            ]
+        )
+    return rows
+
+
+def _ingest_rows(found: Findings) -> list[list[str]]:
+    rows = []
+    for case in found.ingests:
+        one = case[0]
+        rows.append(
+            [
+                one.server,
+                f"{one.publishers}",
+                f"{mid(case, lambda r: r.cpu_ms):.2f}",
+                _ratio(found.ingest_ratio(one.server, one.publishers)),
+                f"{mid(case, lambda r: r.projected):.0f}",
+                f"{mid(case, lambda r: r.cpu_share):.0%}",
+                f"{max(r.lag_kib for r in case):.0f}",
+                "yes" if all(r.kept_up for r in case) else "no",
+            ]
+        )
+    return rows
+
+
+def _kick_rows(found: Findings) -> list[list[str]]:
+    return [
+        [
+            k.server,
+            f"{k.attached} by {k.protocol}",
+            f"{k.rounds}",
+            f"{k.publisher_p50_ms:.2f} / {k.publisher_p99_ms:.2f}",
+            f"{k.first_player_p50_ms:.2f}" if k.first_player_p50_ms >= 0 else _NONE,
+            f"{k.last_player_p50_ms:.2f} / {k.last_player_p99_ms:.2f}" if k.last_player_p50_ms >= 0 else _NONE,
+            f"{k.left_open}",
+        ]
+        for k in found.kicks
+    ]
+
+
+@dataclass(frozen=True)
+class Target:
+    """`measured` gives None where the run has nothing to judge it by."""
+
+    what: str
+    wanted: float
+    measured: Callable[[Findings], float | None]
+    at_least: bool = False
+
+    def row(self, found: Findings) -> list[str] | None:
+        value = self.measured(found)
+        if value is None:
+            return None
+        met = value >= self.wanted if self.at_least else value <= self.wanted
+        return [
+            self.what,
+            "met" if met else "MISSED",
+            f"{'≥' if self.at_least else '≤'} {self.wanted:g}",
+            f"{value:.2f}",
+        ]
+
+
+def _worst(server: str, players: int, measure: Callable[[Fanout], float]) -> Callable[[Findings], float | None]:
+    """Over both protocols, the larger median."""
+
+    def measured(found: Findings) -> float | None:
+        cases = [found.fanout(server, protocol, players) for protocol in ("flv", "rtmp")]
+        return max((mid(case, measure) for case in cases if case), default=None)
+
+    return measured
+
+
+def _lost(found: Findings) -> float | None:
+    case = found.fanout("penstock", "flv", 4000)
+    return float(sum(r.behind + r.gaps for r in case)) if case else None
+
+
+def _publishers(found: Findings) -> float | None:
+    """From the largest number of publishers at which the server kept up; 0 if it did at none."""
+    ours = [case for case in found.ingests if case[0].server == "penstock"]
+    kept = [case for case in ours if all(r.kept_up for r in case)]
+    if not ours:
+        return None
+    return max(((c[0].publishers, mid(c, lambda r: r.projected)) for c in kept), default=(0, 0.0))[1]
+
+
+def _kicked(measure: Callable[[Kick], float]) -> Callable[[Findings], float | None]:
+    def measured(found: Findings) -> float | None:
+        ours = [k for k in found.kicks if k.server == "penstock" and k.attached >= 500]
+        return max(map(measure, ours), default=None)
+
+    return measured
+
+
+def _last_player(k: Kick) -> float:
+    return float("inf") if k.left_open else k.last_player_p99_ms
+
+
+TARGETS = (
+    Target("RTMP, 1,000 players: CPU to nginx-rtmp's RTMP", 0.9, lambda f: f.cpu_ratio("penstock", "rtmp", 1000)),
+    Target("FLV, 1,000 players: CPU to nginx-rtmp's RTMP", 0.8, lambda f: f.cpu_ratio("penstock", "flv", 1000)),
+    Target("FLV, normal latency, 1,000: the same", 0.4, lambda f: f.cpu_ratio("penstock-normal", "flv", 1000)),
+    Target("latency p50, ms, 1,000 players", 10, _worst("penstock", 1000, lambda r: r.latency_p50_ms)),
+    Target("latency p99, ms, 1,000 players", 30, _worst("penstock", 1000, lambda r: r.latency_p99_ms)),
+    Target("first key frame, ms, 1,000 players", 5, _worst("penstock", 1000, lambda r: r.key_ms)),
+    Target("RSS, KiB a player, 1,000 players", 8, _worst("penstock", 1000, lambda r: r.rss_kib)),
+    Target("FLV, 4,000 players: behind, and gaps", 0, _lost),
+    Target("publishers a core, nobody playing", 600, _publishers, at_least=True),
+    Target("kick, 500 attached: publisher closed, p99 ms", 10, _kicked(lambda k: k.publisher_p99_ms)),
+    Target("kick, 500 attached: last player closed, p99 ms", 10, _kicked(_last_player)),
+)
+
+_FANOUT = ["server", "players by", "players", "CPU µs / player-s", f"to {REFERENCE}", "RSS KiB / player",
+           "key frame ms", "latency ms p50 / p99", "behind", "gaps", "core", "foreign"]  # fmt: skip
+_INGEST = [
+    "server",
+    "publishers",
+    "CPU ms / publisher-s",
+    f"to {REFERENCE}",
+    "publishers a core",
+    "core",
+    "lag KiB",
+    "kept up",
+]
+_KICK = ["server", "players", "rounds", "publisher closed ms p50 / p99", "first player p50", "last player p50 / p99",
+         "left open"]  # fmt: skip
+
+
+def markdown(results: Iterable[Result]) -> str:
+    """All of a run's results; repeats show as their median, losses as their worst."""
+    found = Findings(results)
+    lines: list[str] = []
+    if found.fanouts:
+        lines += _table(_FANOUT, _fanout_rows(found))
+    if found.ingests:
+        lines += _table(_INGEST, _ingest_rows(found))
+    if found.kicks:
+        lines += _table(_KICK, _kick_rows(found))
+    judged = [row for target in TARGETS if (row := target.row(found))]
+    if judged:
+        lines += _table(["target", "", "wanted", "measured"], judged)
+    return "\n".join(lines)

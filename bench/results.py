@@ -1,0 +1,161 @@
+"""What one measurement found: the numbers that are reported, made from what the load generator says."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from bench.processes import Event
+
+# More than a quarter of a second of media that the server has not taken, per publisher: it has fallen behind.
+_LAG_BYTES = 65_536
+_FULL_CORE = 0.97
+
+
+@dataclass(frozen=True)
+class Fanout:
+    """One publisher, many players, one server."""
+
+    server: str
+    protocol: str
+    players: int
+    repeat: int
+    cpu_us: float  # per player and second
+    cpu_share: float  # of the server's core
+    rss_kib: float  # growth per player
+    key_ms: float  # connect() to the first whole key frame, median
+    latency_p50_ms: float
+    latency_p99_ms: float
+    latency_drift_ms: float  # last quarter of the window against the first
+    behind: int  # players with less than 98 % of what was published
+    gaps: int  # frames that the sampled players missed
+    share_min: float  # of the published bytes, the worst player
+    share_median: float
+    load_share: float  # of the load's core
+    foreign_share: float  # of the server's core, used by others: noise
+
+    @classmethod
+    def of(cls, server: str, repeat: int, played: Event, published: Event, core: int) -> Fanout:
+        window_s, players = played["window_s"], played["players"]
+        cpu = (played["cpu_user_s"] + played["cpu_system_s"]) / window_s
+        return cls(
+            server=server,
+            protocol=played["protocol"],
+            players=players,
+            repeat=repeat,
+            cpu_us=1e6 * cpu / players,
+            cpu_share=cpu,
+            rss_kib=(played["rss_after_kib"] - played["rss_before_kib"]) / players,
+            key_ms=played["key_ms_median"],
+            latency_p50_ms=played["latency_ms_p50"],
+            latency_p99_ms=played["latency_ms_p99"],
+            latency_drift_ms=played["latency_drift_ms"],
+            behind=played["behind"],
+            gaps=played["gaps"],
+            share_min=played["share_min"],
+            share_median=played["share_median"],
+            load_share=played["load_cpu_share"] + published["load_cpu_share"],
+            foreign_share=max(0.0, played["cores_busy"][core] - cpu),
+        )
+
+    def line(self) -> str:
+        return (
+            f"{self.cpu_us:.0f} µs/player-s ({self.cpu_share:.0%} of the core), {self.rss_kib:.1f} KiB/player, "
+            f"key {self.key_ms:.1f} ms, latency {self.latency_p50_ms:.1f}/{self.latency_p99_ms:.1f} ms, "
+            f"behind {self.behind}, gaps {self.gaps}; load's core {self.load_share:.0%}, "
+            f"foreign {self.foreign_share:.0%}"
+        )
+
+
+@dataclass(frozen=True)
+class Ingest:
+    """Many publishers, nobody plays."""
+
+    server: str
+    publishers: int
+    repeat: int
+    cpu_ms: float  # per publisher and second
+    cpu_share: float
+    projected: float  # publishers a core would carry at this cost
+    lag_kib: float  # due and not taken by the server, all publishers, at the end
+    lag_max_kib: float
+    late_ms: float  # the load generator's own worst delay
+    closed: int
+    kept_up: bool
+    load_share: float
+    foreign_share: float
+
+    @classmethod
+    def of(
+        cls, server: str, publishers: int, repeat: int, summary: Event, *, cpu_share: float, busy_share: float
+    ) -> Ingest:
+        closed, lag = summary["closed_by_server"], summary["lag_bytes"]
+        return cls(
+            server=server,
+            publishers=publishers,
+            repeat=repeat,
+            cpu_ms=1e3 * cpu_share / publishers,
+            cpu_share=cpu_share,
+            projected=publishers / cpu_share if cpu_share else 0.0,
+            lag_kib=lag / 1024,
+            lag_max_kib=summary["lag_bytes_max"] / 1024,
+            late_ms=summary["late_ms_max"],
+            closed=closed,
+            kept_up=closed == 0 and lag < _LAG_BYTES * publishers and cpu_share < _FULL_CORE,
+            load_share=summary["load_cpu_share"],
+            foreign_share=max(0.0, busy_share - cpu_share),
+        )
+
+    def line(self) -> str:
+        return (
+            f"{self.cpu_ms:.2f} ms/publisher-s ({self.cpu_share:.0%} of the core), {self.projected:.0f} a core, "
+            f"{'kept up' if self.kept_up else 'FELL BEHIND'}: lag {self.lag_kib:.0f} KiB "
+            f"(most {self.lag_max_kib:.0f}), closed {self.closed}; "
+            f"load's core {self.load_share:.0%}, late {self.late_ms:.1f} ms"
+        )
+
+
+@dataclass(frozen=True)
+class Kick:
+    """From the command to the close of sockets, in milliseconds, over all rounds."""
+
+    server: str
+    protocol: str
+    attached: int
+    rounds: int
+    publisher_p50_ms: float
+    publisher_p99_ms: float
+    first_player_p50_ms: float  # -1 where no player was closed
+    last_player_p50_ms: float
+    last_player_p99_ms: float
+    answer_p50_ms: float  # until the command was answered
+    left_open: int  # players, over all rounds
+
+    def line(self) -> str:
+        players = (
+            f"players first {self.first_player_p50_ms:.2f}, last {self.last_player_p50_ms:.2f} "
+            f"(p99 {self.last_player_p99_ms:.2f}), "
+        )
+        return (
+            f"publisher closed after {self.publisher_p50_ms:.2f} ms (p99 {self.publisher_p99_ms:.2f}), "
+            f"{players if self.last_player_p50_ms >= 0 else ''}"
+            f"answer {self.answer_p50_ms:.2f} ms, left open {self.left_open}"
+        )
+
+
+Result = Fanout | Ingest | Kick
+_KINDS: dict[str, type[Fanout] | type[Ingest] | type[Kick]] = {"fanout": Fanout, "ingest": Ingest, "kick": Kick}
+
+
+def encode(result: Result) -> str:
+    """One JSON line."""
+    kind = next(name for name, cls in _KINDS.items() if isinstance(result, cls))
+    return json.dumps({"kind": kind, **asdict(result)})
+
+
+def decode(line: str) -> Result | None:
+    """The result in a JSON line; None for a line that is something else (a run's header)."""
+    fields: dict[str, Any] = json.loads(line)
+    cls = _KINDS.get(fields.pop("kind"))
+    return cls(**fields) if cls else None

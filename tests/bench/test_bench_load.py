@@ -1,0 +1,157 @@
+"""The load generator's players, against a server of this test that sends what real ones may, in awkward pieces."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import struct
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from bench import workshop
+
+pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="the load generator needs a compiler")
+
+Serve = Callable[[socket.socket], None]
+FRAMES = 120
+
+
+def sevens(value: int, width: int) -> bytes:
+    return bytes(0x80 | value >> 7 * place & 0x7F for place in reversed(range(width)))
+
+
+def picture(sequence: int) -> bytes:
+    """A video tag's body: one stamp, as publishers write it, and a slice longer than a read."""
+    sei = b"\x06\x05\x1fPenstock.bench.1" + sevens(sequence, 5) + sevens(time.monotonic_ns(), 10) + b"\x80"
+    piece = b"\x65" + bytes(70_000 if sequence == 0 else 300)
+    kind = b"\x17" if sequence % 30 == 0 else b"\x27"
+    return kind + b"\x01\0\0\0" + struct.pack(">I", len(sei)) + sei + struct.pack(">I", len(piece)) + piece
+
+
+def pictures() -> Iterator[bytes]:
+    """Pictures at 100 a second; number 100 is never sent, and is after the window's start."""
+    for sequence in range(FRAMES):
+        if sequence != 100:
+            yield picture(sequence)
+        time.sleep(0.01)
+
+
+def flv_tag(body: bytes) -> bytes:
+    head = b"\x09" + len(body).to_bytes(3, "big") + bytes(7)
+    return head + body + struct.pack(">I", 11 + len(body))
+
+
+def serve_flv(peer: socket.socket) -> None:
+    peer.recv(4096)
+    peer.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: video/x-flv\r\n\r\nFLV\x01\x05\0\0\0\x09\0\0\0\0")
+    for body in pictures():
+        peer.sendall(flv_tag(body))
+
+
+def serve_chunked_flv(peer: socket.socket) -> None:
+    peer.recv(4096)
+    peer.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n")
+
+    def send(data: bytes) -> None:
+        # Pieces that end anywhere: inside a tag's header, inside the stamp.
+        for at in range(0, len(data), 333):
+            piece = data[at : at + 333]
+            peer.sendall(b"%x;note=abc\r\n" % len(piece) + piece + b"\r\n")
+
+    send(b"FLV\x01\x05\0\0\0\x09\0\0\0\0")
+    for body in pictures():
+        send(flv_tag(body))
+
+
+def rtmp_message(csid: int, kind: int, body: bytes, *, time_ms: int = 0, chunk: int = 128) -> bytes:
+    extended = struct.pack(">I", time_ms) if time_ms >= 0xFFFFFF else b""
+    out = bytes([csid]) + min(time_ms, 0xFFFFFF).to_bytes(3, "big") + len(body).to_bytes(3, "big") + bytes([kind])
+    out += struct.pack("<I", 1) + extended
+    for at in range(0, len(body), chunk):
+        out += (bytes([0xC0 | csid]) + extended if at else b"") + body[at : at + chunk]
+    return out
+
+
+def result_of(number: float, *values: bytes) -> bytes:
+    return b"\x02\0\x07_result\0" + struct.pack(">d", number) + b"".join(values)
+
+
+def read_exactly(peer: socket.socket, n: int) -> bytes:
+    data = b""
+    while len(data) < n:
+        data += peer.recv(n - len(data))
+    return data
+
+
+def read_until(peer: socket.socket, word: bytes) -> None:
+    data = b""
+    while word not in data:
+        data += peer.recv(4096)
+
+
+def serve_rtmp(peer: socket.socket) -> None:
+    c1 = read_exactly(peer, 1537)[1:]
+    peer.sendall(b"\x03" + bytes(1536) + c1)
+    read_exactly(peer, 1536)
+    read_until(peer, b"connect")
+    peer.sendall(rtmp_message(2, 5, struct.pack(">I", 5000)) + rtmp_message(3, 20, result_of(1, b"\x05\x05")))
+    read_until(peer, b"createStream")
+    peer.sendall(rtmp_message(3, 20, result_of(2, b"\x05\0" + struct.pack(">d", 1))))
+    read_until(peer, b"play")
+    status = b"\x02\0\x08onStatus" + bytes(9) + b"\x05\x03\0\x04code\x02\0\x14NetStream.Play.Start\0\0\x09"
+    peer.sendall(rtmp_message(3, 20, status) + rtmp_message(2, 1, struct.pack(">I", 65536)))
+    # Past 4 h 39 min, timestamps are extended, and repeated in every chunk.
+    for number, body in enumerate(pictures()):
+        peer.sendall(rtmp_message(6, 9, body, time_ms=0xFFFFFF + number * 10, chunk=65536))
+
+
+def play(serve: Serve, protocol: str) -> dict[str, float]:
+    """One sampled player of `serve`'s stream; returns its report."""
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        door.settimeout(10)
+
+        def answer() -> None:
+            peer, _ = door.accept()
+            with peer:
+                peer.settimeout(10)
+                serve(peer)
+                time.sleep(1)  # on air until the window is over
+
+        server = threading.Thread(target=answer)
+        server.start()
+        command = [str(workshop.load_generator()), "play", "--port", str(door.getsockname()[1]), "--count", "1"]
+        command += ["--protocol", protocol, "--warm", "0.3", "--duration", "1.4"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+        server.join()
+    assert done.returncode == 0, done.stderr
+    report: dict[str, float] = json.loads(done.stdout)
+    return report
+
+
+@pytest.mark.parametrize(
+    ("serve", "protocol"),
+    [(serve_flv, "flv"), (serve_chunked_flv, "flv"), (serve_rtmp, "rtmp")],
+    ids=["flv", "flv in chunked coding", "rtmp with chunks of 65536 and extended timestamps"],
+)
+def test_player_counts_the_one_lost_frame_and_times_the_rest(serve: Serve, protocol: str) -> None:
+    report = play(serve, protocol)
+    assert report["gaps"] == report["gaps_in_window"] == 1
+    assert report["repeats"] == 0
+    assert 50 < report["latency_frames"] < FRAMES
+    assert 0 < report["latency_ms_p50"] < 20
+    assert 0 < report["key_ms_median"] < 500
+    assert report["closed"] == 0
+
+
+def test_player_refused_over_http_counts_as_behind() -> None:
+    def refuse(peer: socket.socket) -> None:
+        peer.recv(4096)
+        peer.sendall(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+
+    report = play(refuse, "flv")
+    assert report["behind"] == report["refused"] == report["closed"] == 1
