@@ -36,6 +36,7 @@ NETWORK = ("socket", "ssl")
 FORBIDDEN = (
     *(("protocols", name, "protocols turn bytes into messages") for name in ("asyncio", "time", "select", *NETWORK)),
     *(("engine", name, "the engine has no sockets") for name in NETWORK),
+    *(("clouds", name, "a contract talks to nobody") for name in ("asyncio", "time", "select", *NETWORK)),
     ("servers", f"{PACKAGE}.domain", "servers ask the domain over the link"),
     *(("", f"{PACKAGE}.{room}", "the package itself loads no room") for room in RANK if room),
 )
@@ -146,8 +147,11 @@ def test_a_room_without_a_rank_is_an_error() -> None:
         list(violations(Path("penstock/cellar/wine.py"), ""))
 
 
-SERVER_ROOMS = {"app", "processes", "supervisor", "servers", "engine", "domain", "tls"}
-SERVER_MODULES = {"asyncio", "av", "cryptography", "h11", "http", "multiprocessing", "socket", "ssl", "uvloop"}
+SERVER_ROOMS = {"app", "processes", "supervisor", "servers", "engine", "domain", "storage", "tls"}
+SERVER_MODULES = {
+    *("asyncio", "http", "multiprocessing", "socket", "ssl"),
+    *("alembic", "av", "cryptography", "h11", "sqlalchemy", "uvloop"),
+}
 
 
 def loaded_by(statement: str) -> set[str]:

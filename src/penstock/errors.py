@@ -11,13 +11,39 @@
     │   ├── FlvError
     │   ├── HttpError           (carries the HTTP status to answer)
     │   └── RtmpError
-    └── DomainError             understood, and refused
-        ├── BadParameters       428
-        ├── NameInUse           422
-        └── Unavailable         no control process answered in time
+    ├── RequestRefused          an API call turned away before any action
+    │   ├── MalformedRequest    not a request of that cloud: JSON, encodings, sizes
+    │   ├── MissingKey, MissingSignature, MissingTime, MissingOperation
+    │   ├── UnknownKey
+    │   ├── BadSignature        (carries what explain shows)
+    │   │   └── BadScope        signed for another day, service or algorithm
+    │   ├── ExpiredRequest      its time is too far from ours, either way
+    │   └── UnknownOperation    no such operation, or two at once
+    ├── DomainError             understood, and refused
+    │   ├── BadParameters       428
+    │   ├── NameInUse           422
+    │   ├── Unavailable         nobody could decide in time
+    │   ├── InvalidField        (field, value, wanted)
+    │   │   ├── MissingField
+    │   │   └── UnknownField
+    │   ├── NotFound
+    │   │   ├── UnknownVhost    no such vhost of this account
+    │   │   ├── UnknownDomain   no such domain of this vhost
+    │   │   ├── NotOnAir
+    │   │   └── NotBanned
+    │   ├── Conflict
+    │   │   └── Unchanged       the same again, at once
+    │   ├── Denied              the key may not do that
+    │   ├── LimitExceeded       too many calls, or too many of a thing
+    │   └── DryRun              it would have worked
+    └── CallError               SDK side
+        ├── TransportError      no answer
+        └── ApiError            (cloud, code, message, request_id, status, kind)
 
 A fault of our own is an ``AssertionError`` and is never caught by name.
 """
+
+from __future__ import annotations
 
 
 class PenstockError(Exception):
@@ -85,3 +111,190 @@ class Unavailable(DomainError):
     """Nobody could decide: the control process did not answer in time."""
 
     code = 428
+
+
+class RequestRefused(PenstockError):
+    """An API call that was turned away before anything was done for it."""
+
+
+class MalformedRequest(RequestRefused):
+    """The bytes are not a request of that cloud, or pass one of the reader's bounds."""
+
+
+class MissingKey(RequestRefused):
+    """The request names no access key."""
+
+
+class MissingSignature(RequestRefused):
+    """The request is not signed, or does not say which headers are."""
+
+
+class MissingTime(RequestRefused):
+    """The request does not say when it was signed."""
+
+
+class MissingOperation(RequestRefused):
+    """The request does not say what to do; the message names the missing part."""
+
+
+class UnknownKey(RequestRefused):
+    """No account has this access key."""
+
+
+class BadSignature(RequestRefused):
+    """The signature is not the one that this request and this key give.
+
+    `canonical_request` and `string_to_sign` are ours, for `penstock explain`; they hold no
+    secret. Both are empty when the signature was refused before it was computed.
+    """
+
+    def __init__(self, message: str, *, canonical_request: str = "", string_to_sign: str = "") -> None:
+        super().__init__(message)
+        self.canonical_request = canonical_request
+        self.string_to_sign = string_to_sign
+
+
+class BadScope(BadSignature):
+    """Signed with another algorithm, or for another day or service."""
+
+
+class ExpiredRequest(RequestRefused):
+    """The request's time is too far from the server's, in the past or in the future."""
+
+
+class UnknownOperation(RequestRefused):
+    """No such operation in that version, or the request names two."""
+
+
+class InvalidField(DomainError):
+    """A parameter has a value that it may not have: `Limit is 0; it must be from 1 to 5000`."""
+
+    def __init__(self, field: str, value: object, wanted: str) -> None:
+        super().__init__(f"{field} is {_shown(value)}; it must be {wanted}")
+        self.field = field
+        self.value = value
+        self.wanted = wanted
+
+
+class MissingField(InvalidField):
+    """A parameter that must be there is not."""
+
+    def __init__(self, field: str, wanted: str) -> None:
+        DomainError.__init__(self, f"{field} is missing; it must be {wanted}")
+        self.field = field
+        self.value = None
+        self.wanted = wanted
+
+
+class UnknownField(InvalidField):
+    """A parameter that the operation does not have; `wanted` tells what it may be instead."""
+
+    def __init__(self, field: str, wanted: str) -> None:
+        DomainError.__init__(self, f"{_shown(field)} is no parameter here; it must be {wanted}")
+        self.field = field
+        self.value = None
+        self.wanted = wanted
+
+
+class NotFound(DomainError):
+    """What the request is about does not exist, or is not the caller's."""
+
+
+class UnknownVhost(NotFound):
+    """The caller's account has no such vhost."""
+
+
+class UnknownDomain(NotFound):
+    """The vhost has no such domain."""
+
+
+class NotOnAir(NotFound):
+    """Nobody publishes that stream."""
+
+
+class NotBanned(NotFound):
+    """There is no ban to lift."""
+
+
+class Conflict(DomainError):
+    """It cannot be done as things are: there already, or in use."""
+
+
+class Unchanged(Conflict):
+    """The same was asked a moment ago, and changes nothing."""
+
+
+class Denied(DomainError):
+    """The key is known and may not do that."""
+
+
+class LimitExceeded(DomainError):
+    """Too many calls in a span of time, or too many of a thing."""
+
+
+class DryRun(DomainError):
+    """Nothing was done, as the request wished; it would have worked."""
+
+
+class CallError(PenstockError):
+    """A call of the SDK that gave no result."""
+
+
+class TransportError(CallError):
+    """No answer came: no connection, or a time-out. Whether the call acted is unknown."""
+
+
+class ApiError(CallError):
+    """A cloud's refusal, in its words and in ours.
+
+    What is raised is an `ApiError` and its `kind` at once, so that both sentences work::
+
+        except NotFound: ...                      # whichever cloud said so
+        except ApiError as error: error.code      # the facts
+
+    `code` is the cloud's own, as text; `status` the HTTP status; `kind` one of the classes of
+    `RequestRefused` and `DomainError`, or None for a code that nobody knows.
+    """
+
+    kind: type[PenstockError] | None = None
+
+    def __init__(self, cloud: str, code: str, message: str, *, request_id: str = "", status: int = 0) -> None:
+        text = f"{cloud} answers {code or status}: {message}"
+        Exception.__init__(self, f"{text} (request {request_id})" if request_id else text)
+        self.cloud = cloud
+        self.code = code
+        self.message = message
+        self.request_id = request_id
+        self.status = status
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _remade, (self.kind, self.cloud, self.code, self.message, self.request_id, self.status)
+
+    @classmethod
+    def of(cls, kind: type[PenstockError] | None) -> type[ApiError]:
+        """Return the class of answers of that kind; the same one each time."""
+        if kind is None:
+            return cls
+        if kind not in _ANSWERS:
+            # A class made here: mypy sees `ApiError`, `except` sees both.
+            _ANSWERS[kind] = type(kind.__name__, (cls, kind), {"kind": kind, "__doc__": kind.__doc__})
+        return _ANSWERS[kind]
+
+
+_SHOWN = 80  # characters of a value in a message
+
+_ANSWERS: dict[type[PenstockError], type[ApiError]] = {}
+
+
+def _remade(kind: type[PenstockError] | None, *args: str | int) -> ApiError:
+    """Unpickle: the class of an answer is made, and has no name to be found by."""
+    cloud, code, message, request_id, status = args
+    return ApiError.of(kind)(str(cloud), str(code), str(message), request_id=str(request_id), status=int(status))
+
+
+def _shown(value: object) -> str:
+    """Return a value as a message may carry it: short, in one line, and never what it contains."""
+    if isinstance(value, int) and abs(value) >= 1 << 64:
+        return "a number beyond 64 bits"
+    text = repr(value) if isinstance(value, str | int | float | None) else f"a {type(value).__name__}"
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."

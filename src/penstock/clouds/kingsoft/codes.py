@@ -1,0 +1,171 @@
+"""Errors of KLS: the table from ours to its own, and back.
+
+KLS refuses in two ways. A fault that the gateway finds is an `Error` object with an HTTP status of its
+own; a fault that the service finds travels inside HTTP 200 as `Data.RetCode`. `ERROR_CODES` says which
+of ours is which; a class that is not listed goes by the nearest of its bases.
+
+Source: KLS OpenAPI 2017-01-01, common errors and return codes (read 2026-11).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from msgspec import Struct
+
+from penstock.errors import (
+    BadParameters,
+    BadSignature,
+    Conflict,
+    Denied,
+    DomainError,
+    DryRun,
+    ExpiredRequest,
+    InvalidField,
+    LimitExceeded,
+    MalformedRequest,
+    MissingField,
+    MissingKey,
+    MissingOperation,
+    MissingSignature,
+    MissingTime,
+    NotBanned,
+    NotFound,
+    NotOnAir,
+    PenstockError,
+    RequestRefused,
+    Unavailable,
+    Unchanged,
+    UnknownDomain,
+    UnknownField,
+    UnknownKey,
+    UnknownOperation,
+    UnknownVhost,
+)
+
+SUCCESS: Final = 0
+OTHER_FIELD: Final = 4999
+
+
+class ErrorCode(Struct, frozen=True):
+    """An `Error` object's code and the HTTP status it comes with."""
+
+    code: str
+    status: int
+
+
+class RetCode(Struct, frozen=True):
+    """A `Data.RetCode` inside HTTP 200."""
+
+    code: int
+
+
+ERROR_CODES: Final[dict[type[PenstockError], ErrorCode | RetCode]] = {
+    PenstockError: ErrorCode("UndefinedError", 500),
+    # The gateway's.
+    RequestRefused: ErrorCode("InvalidParameterValue", 400),
+    MalformedRequest: ErrorCode("InvalidParameterValue", 400),
+    MissingOperation: ErrorCode("MissingParameter", 400),
+    MissingKey: ErrorCode("MissingAccesskey", 400),
+    MissingSignature: ErrorCode("MissingSignature", 400),
+    MissingTime: ErrorCode("MissingTimestamp", 400),
+    UnknownKey: ErrorCode("InvalidAccesskey", 400),
+    BadSignature: ErrorCode("SignatureNotMatch", 400),
+    ExpiredRequest: ErrorCode("InvalidTimestamp", 400),
+    UnknownOperation: ErrorCode("InvalidActionOrVersion", 400),
+    Denied: ErrorCode("InvalidAuthenticationCode", 403),
+    LimitExceeded: ErrorCode("LimitExceeded", 409),
+    DryRun: ErrorCode("ErrorDryRun", 412),
+    Unavailable: ErrorCode("ServiceUnavailable", 500),
+    # The service's.
+    DomainError: RetCode(1),
+    MissingField: RetCode(1000),
+    InvalidField: RetCode(OTHER_FIELD),  # or the field's own, see below
+    BadParameters: RetCode(OTHER_FIELD),
+    UnknownVhost: RetCode(6406),
+    UnknownDomain: RetCode(4201),
+    NotOnAir: RetCode(8502),
+    NotBanned: RetCode(8201),
+    NotFound: RetCode(4201),
+    Unchanged: RetCode(3802),
+    Conflict: RetCode(1201),
+}
+
+# A wrong value has the RetCode of its field; one that is not here has OTHER_FIELD.
+FIELD_CODES: Final = {
+    "UniqueName": 1002,
+    "App": 1003,
+    "Stream": 1004,
+    "Pubdomain": 4000,
+    "StartUnixTime": 4001,
+    "EndUnixTime": 4001,
+    "ForbidTillUnixTime": 4001,
+    "PullProtocol": 9014,
+    "Type": 9015,
+}
+
+# The cloud's words for each RetCode, slips of spelling as published.
+RET_MSGS: Final = {
+    0: "success",
+    1: "other error",
+    1000: "lack of parameters",
+    1002: "invalid uniquenessname",
+    1003: "invalid app name",
+    1004: "invalid stream name",
+    1201: "task already exists",
+    3802: "stream has been banned and no change forbid information",
+    4000: "invalid pubdomain",
+    4001: "invalid time",
+    4201: "get result error",
+    4999: "parameters other error",
+    6406: "unique_name and accountId not match",
+    8201: "stream is not on the blacklist",
+    8502: "stream is not exist",
+    9014: "PullProtocol error",
+    9015: "Type error",
+}
+
+# Codes that we never send, and what they mean to a caller. What is in neither table is unknown.
+_ONLY_READ: Final[dict[str, type[PenstockError]]] = {
+    "InvalidParameter": InvalidField,
+    "InvalidParameterValue": InvalidField,  # the gateway's own word for it reads the same
+    "MissingParameter": MissingField,
+    "StreamNotExist": NotOnAir,
+    "MissingKs3Bucket": NotFound,
+    "UnavailableRegion": UnknownOperation,
+    "InaccessibleOpenapi": Denied,
+    "UnavailableAccountID": Denied,
+    "UnknownError": Unavailable,
+    "UndefinedError": Unavailable,
+    "ServiceTimeout": Unavailable,
+    "1": Unavailable,
+    **dict.fromkeys(("1002", "1003", "1004", "1005", "4000", "4001", "4999", "9014", "9015"), InvalidField),
+    **dict.fromkeys(("6703", "6704", "6705", "6707", "6709"), InvalidField),
+    **dict.fromkeys(("1200", "5000", "6000", "6405", "4201"), NotFound),
+    **dict.fromkeys(("1201", "6010", "6403", "6404", "6708"), Conflict),
+    **dict.fromkeys(("6401", "9016"), LimitExceeded),
+    "6706": Denied,
+    **dict.fromkeys(("1202", "1203", "1204", "6400", "6402", "6701", "6702", "8200", "8500", "8501"), Unavailable),
+}
+
+_KINDS: Final[dict[str, type[PenstockError]]] = {
+    **{str(code.code): error for error, code in ERROR_CODES.items()},
+    **_ONLY_READ,
+}
+
+
+def code_of(error: Exception) -> ErrorCode | RetCode:
+    """Return the code that an error of ours travels as."""
+    if isinstance(error, InvalidField) and not isinstance(error, MissingField | UnknownField):
+        return RetCode(FIELD_CODES.get(error.field, OTHER_FIELD))
+    for each in type(error).__mro__:
+        if each in ERROR_CODES:
+            return ERROR_CODES[each]
+    return ERROR_CODES[PenstockError]
+
+
+def kind_of(code: str, status: int) -> type[PenstockError] | None:
+    """Return the class of ours that a code of the cloud means; None for one that nobody knows."""
+    if code in _KINDS:
+        return _KINDS[code]
+    return Unavailable if status >= 500 else LimitExceeded if status == 429 else None

@@ -1,0 +1,206 @@
+"""The members of a Struct that travels: what each is called, where it goes, what it may hold.
+
+One reading of the types serves three: the check of an operation's limits, in words that name the
+member, the value and what is wanted; the wire, which places and renames; and the generated docs.
+"""
+
+from __future__ import annotations
+
+import re
+import types
+from collections.abc import Callable, Iterable, Mapping
+from difflib import get_close_matches
+from enum import Enum
+from functools import cache
+from typing import Annotated, Any, Final, TypeVar, Union, get_args, get_origin
+
+import msgspec
+from msgspec import Meta, Struct, inspect
+
+from penstock.errors import InvalidField, MissingField, UnknownField
+
+S = TypeVar("S", bound=Struct)
+
+
+class Place(Enum):
+    """Where a request's member travels, if not where its method says."""
+
+    QUERY = "query"
+    BODY = "body"
+    PATH = "path"
+    HEADER = "header"
+
+
+class Names(Enum):
+    """In which names a mapping holds members, and an error speaks of them."""
+
+    PYTHON = "name"
+    WIRE = "wire_name"
+
+
+# Marks for the types of members: Annotated[int, Meta(ge=1), ZERO_IS_ABSENT]
+ZERO_IS_ABSENT: Final = Meta(extra={"zero is absent": True})
+IN_QUERY: Final = Meta(extra={"place": Place.QUERY})
+IN_PATH: Final = Meta(extra={"place": Place.PATH})
+IN_HEADER: Final = Meta(extra={"place": Place.HEADER})
+
+
+class Member(Struct, frozen=True, kw_only=True):
+    """One member of an operation or a result."""
+
+    name: str
+    wire_name: str
+    type: Any
+    is_required: bool
+    default: Any
+    wanted: str  # what it may hold, to follow "must be"
+    place: Place | None  # None: where the operation's method says
+    zero_is_absent: bool
+
+
+@cache
+def members_of(struct: type[Struct]) -> tuple[Member, ...]:
+    """Return the members of a Struct type, in their order."""
+    return tuple(map(_member, msgspec.structs.fields(struct)))
+
+
+def _member(field: msgspec.structs.FieldInfo) -> Member:
+    found = extras(field.type)
+    return Member(
+        name=field.name,
+        wire_name=field.encode_name,
+        type=field.type,
+        is_required=field.required,
+        default=None if field.default is msgspec.NODEFAULT else field.default,
+        wanted=describe(inspect.type_info(field.type)),
+        place=found.get("place"),
+        zero_is_absent=found.get("zero is absent", False),
+    )
+
+
+def extras(hint: Any) -> dict[str, Any]:
+    """Return the marks on a type, those inside of `X | None` too."""
+    found: dict[str, Any] = {}
+    origin, args = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        for meta in args[1:]:
+            found |= getattr(meta, "extra", None) or {}
+        found = extras(args[0]) | found
+    elif origin in (Union, types.UnionType):
+        for arg in args:
+            found |= extras(arg)
+    return found
+
+
+def check_names(struct: type[Struct], given: Iterable[str], names: Names = Names.PYTHON) -> None:
+    """Refuse names that `struct` does not have.
+
+    Raises:
+        UnknownField: names the first of them, and the nearest name that there is.
+    """
+    known = {getattr(member, names.value): member for member in members_of(struct)}
+    for name in given:
+        if name not in known:
+            lowered = {each.lower(): each for each in known}
+            near = lowered.get(name.lower()) or next(iter(get_close_matches(name, known, 1)), "")
+            raise UnknownField(name, near or (f"one of {', '.join(known)}" if known else "left out"))
+
+
+def convert(values: Mapping[str, Any], struct: type[S], *, names: Names = Names.WIRE, is_text: bool = False) -> S:
+    """Make a Struct of a mapping, with every limit checked; `is_text` reads numbers out of text.
+
+    Raises:
+        InvalidField: a member is missing or over its limits.
+    """
+    try:
+        wire = values if names is Names.WIRE else _to_wire(values, struct)
+        return msgspec.convert(wire, struct, strict=not is_text)
+    except (msgspec.ValidationError, TypeError, RecursionError) as error:
+        raise _explained(values, struct, names, is_text) from error
+
+
+def _to_wire(values: Mapping[str, Any], struct: type[Struct]) -> dict[str, Any]:
+    return {
+        member.wire_name: msgspec.to_builtins(values[member.name])
+        for member in members_of(struct)
+        if member.name in values
+    }
+
+
+def _explained(values: Mapping[str, Any], struct: type[Struct], names: Names, is_text: bool) -> InvalidField:
+    """Find the member that a conversion stumbled over, one at a time."""
+    for member in members_of(struct):
+        name = getattr(member, names.value)
+        if name not in values:
+            if member.is_required:
+                return MissingField(name, member.wanted)
+            continue
+        try:
+            msgspec.convert(msgspec.to_builtins(values[name]), member.type, strict=not is_text)
+        except msgspec.ValidationError as error:
+            return _named(name, values[name], member.wanted, str(error))
+        except (TypeError, RecursionError):
+            return InvalidField(name, values[name], member.wanted)
+    raise AssertionError(f"{struct.__name__}: no member is wrong alone; rules between members raise InvalidField")
+
+
+def _named(name: str, value: Any, wanted: str, message: str) -> InvalidField:
+    """Put the place inside of a list or object, which msgspec tells, behind the member's name."""
+    found = re.fullmatch(r"(?:Expected )?(.*) - at `\$([.\[].*)`", message)
+    return InvalidField(f"{name}{found[2]}", value, found[1]) if found else InvalidField(name, value, wanted)
+
+
+def describe(node: inspect.Type) -> str:
+    """Say what a type lets in: "an integer from 1 to 5000", "one of 'rtmp', 'hls'"."""
+    if isinstance(node, inspect.Metadata):
+        return describe(node.type)
+    if isinstance(node, inspect.UnionType):
+        return " or ".join(describe(each) for each in node.types if not isinstance(each, inspect.NoneType))
+    if isinstance(node, inspect.LiteralType):
+        return _one_of(node.values)
+    if isinstance(node, inspect.EnumType):
+        return _one_of(each.value for each in node.cls)
+    if isinstance(node, inspect.ListType | inspect.VarTupleType | inspect.SetType):
+        return f"a list{_lengths(node, 'items')}, each {describe(node.item_type)}"
+    make = _WORDS.get(type(node))
+    return make(node) if make else "of another type"
+
+
+def _one_of(values: Iterable[object]) -> str:
+    shown = [repr(value) for value in values]
+    return shown[0] if len(shown) == 1 else f"one of {', '.join(shown)}"
+
+
+def _lengths(node: Any, unit: str) -> str:
+    low, high = node.min_length, node.max_length
+    if high is not None:
+        return f" of {low} to {high} {unit}" if low else f" of at most {high} {unit}"
+    if low:
+        return f" of at least {low} {unit}" if low > 1 else ", not empty"
+    return ""
+
+
+def _bounds(node: Any) -> str:
+    low, high = node.ge, node.le
+    if low is not None and high is not None:
+        return f" from {low} to {high}"
+    if low is not None:
+        return f" of at least {low}"
+    return f" of at most {high}" if high is not None else ""
+
+
+def _text(node: Any) -> str:
+    pattern = f", matching {node.pattern}" if node.pattern else ""
+    return f"text{_lengths(node, 'characters')}{pattern}"
+
+
+_WORDS: Final[Mapping[type[inspect.Type], Callable[[Any], str]]] = {
+    inspect.StrType: _text,
+    inspect.IntType: lambda node: f"an integer{_bounds(node)}",
+    inspect.FloatType: lambda node: f"a number{_bounds(node)}",
+    inspect.BoolType: lambda _: "true or false",
+    inspect.DateTimeType: lambda node: f"a date and time{' with its zone' if node.tz else ''}",
+    inspect.DateType: lambda _: "a date",
+    inspect.StructType: lambda node: f"an object with {', '.join(field.encode_name for field in node.fields)}",
+    inspect.DictType: lambda _: "an object",
+}
