@@ -1,0 +1,1 @@
+"""What control remembers: rows in our own words, behind one interface."""

@@ -1,0 +1,62 @@
+"""Takes away what is past its time, or the oldest above a number, in steps that are soon done."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Table, func, select, true, tuple_
+
+from penstock.storage.queries.sessions import EPOCH_MARK, highest_epoch
+from penstock.storage.rows import Retention
+from penstock.storage.schema import bans, explained, marks, refusals, sessions
+from penstock.storage.sqlite import upsert
+
+STEP = 2000  # rows; who writes meanwhile waits for one step at most
+
+
+def sweep_sessions(connection: Connection, retention: Retention) -> int:
+    connection.execute(upsert(marks, "name"), {"name": EPOCH_MARK, "value": highest_epoch(connection)})
+    ended_at = sessions.c.ended_at
+    over = ended_at.is_not(None)
+    return _sweep(connection, sessions, ended_at, retention.ended_before, retention.max_sessions, over)
+
+
+def sweep_bans(connection: Connection, retention: Retention) -> int:
+    return _sweep(connection, bans, bans.c.until, retention.ended_before, None)
+
+
+def sweep_refusals(connection: Connection, retention: Retention) -> int:
+    return _sweep(connection, refusals, refusals.c.at, retention.refused_before, retention.max_refusals)
+
+
+def sweep_explained(connection: Connection, retention: Retention) -> int:
+    return _sweep(connection, explained, explained.c.at, retention.explained_before, retention.max_explained)
+
+
+def _sweep(
+    connection: Connection,
+    table: Table,
+    time: ColumnElement[datetime],
+    before: datetime | None,
+    most: int | None,
+    condition: ColumnElement[bool] | None = None,
+) -> int:
+    """Delete up to STEP rows, the oldest first; fewer than STEP means that no more are due."""
+    condition = true() if condition is None else condition
+    old = 0 if before is None else _delete(connection, table, time, condition & (time < before), STEP)
+    if most is None or old == STEP:
+        return old
+    number = connection.scalar(select(func.count()).select_from(table).where(condition)) or 0
+    return old + _delete(connection, table, time, condition, min(number - most, STEP - old))
+
+
+def _delete(
+    connection: Connection, table: Table, time: ColumnElement[datetime], condition: ColumnElement[bool], most: int
+) -> int:
+    if most <= 0:
+        return 0
+    key = list(table.primary_key.columns)
+    oldest = select(*key).where(condition).order_by(time, *key).limit(most)
+    found: Any = connection.execute(table.delete().where(tuple_(*key).in_(oldest)))
+    return int(found.rowcount)

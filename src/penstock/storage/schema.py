@@ -1,0 +1,232 @@
+"""The tables, and how our values become columns. A change here needs a migration (`migrations/versions`)."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+
+from penstock.storage.rows import UrlSigning
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+
+
+class UtcTime(TypeDecorator[datetime]):
+    """A time as whole microseconds since 1970: exact, and in order as a number on every database."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
+        if value is None:
+            return None
+        assert value.tzinfo is not None, f"{value} has no time zone"
+        return (value - EPOCH) // MICROSECOND
+
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> datetime | None:
+        return None if value is None else EPOCH + value * MICROSECOND
+
+
+class Chars(TypeDecorator[str]):
+    """A text of any alphabet, cut after `limit` characters where there is a limit."""
+
+    impl = Text
+    cache_ok = True
+
+    def __init__(self, limit: int | None = None) -> None:
+        super().__init__()
+        self.limit = limit
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        if value is None:
+            return None
+        text = value if self.limit is None else value[: self.limit]
+        if text.isascii() and "\0" not in text:
+            return text
+        # UTF-8 has no lone surrogates, PostgreSQL no NUL.
+        return "".join("\ufffd" if char == "\0" or "\ud800" <= char <= "\udfff" else char for char in text)
+
+    def process_literal_param(self, value: str | None, dialect: Dialect) -> str:
+        raise AssertionError("a text is always a bound parameter")
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> str | None:
+        return value
+
+
+class Json(TypeDecorator[Any]):
+    """A value of type `kind` as JSON text."""
+
+    impl = Text
+    cache_ok = True
+
+    def __init__(self, kind: Any) -> None:
+        super().__init__()
+        self.kind = kind
+        self._decoder = msgspec.json.Decoder(kind)
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str:
+        return msgspec.json.encode(value).decode()
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
+        return None if value is None else self._decoder.decode(value)
+
+
+# Whole numbers of 64 bits. SQLite's own row number, which costs no index, must be called INTEGER.
+RowNumber = BigInteger().with_variant(Integer(), "sqlite")
+NAME = Chars()  # has been checked before, or is only compared with what has been
+OUTSIDE = Chars(1024)  # anybody's, kept where nothing was checked: the limit bounds what one row takes
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("id", NAME, primary_key=True),
+    Column("configured", Boolean, nullable=False),
+)
+
+keys = Table(
+    "access_keys",
+    metadata,
+    Column("access_key", NAME, primary_key=True),
+    Column("secret_key", NAME, nullable=False),
+    Column("account", NAME, ForeignKey("accounts.id"), nullable=False, index=True),
+    Column("sub_account", Boolean, nullable=False),
+    Column("configured", Boolean, nullable=False),
+)
+
+vhosts = Table(
+    "vhosts",
+    metadata,
+    Column("name", NAME, primary_key=True),
+    Column("account", NAME, ForeignKey("accounts.id"), nullable=False, index=True),
+    Column("apps", Json(tuple[str, ...]), nullable=False),
+    Column("publish_auth", NAME, nullable=False),
+    Column("publish_key", NAME, nullable=False),
+    Column("signing", Json(UrlSigning), nullable=False),
+    Column("configured", Boolean, nullable=False),
+)
+
+domains = Table(
+    "domains",
+    metadata,
+    Column("id", RowNumber, primary_key=True),
+    Column("vhost", NAME, ForeignKey("vhosts.name"), nullable=False, index=True),
+    Column("name", NAME, nullable=False),
+    Column("kind", NAME, nullable=False),
+    Column("configured", Boolean, nullable=False),
+    UniqueConstraint("name", "kind"),
+    sqlite_autoincrement=True,  # an id is not given again after its domain is gone
+)
+
+bans = Table(
+    "bans",
+    metadata,
+    Column("vhost", NAME, primary_key=True),
+    Column("app", NAME, primary_key=True),
+    Column("stream", NAME, primary_key=True),
+    Column("since", UtcTime, nullable=False),
+    Column("until", UtcTime, nullable=False, index=True),
+    Column("changed_at", UtcTime, nullable=False),
+    Column("reason", Chars(2048), nullable=False),
+    Column("account", NAME, nullable=False),
+    Column("access_key", NAME, nullable=False),
+    Column("cloud", NAME, nullable=False),
+    Column("push_domain", NAME, nullable=False),
+    Index("ix_bans_by_account", "account", "until"),
+)
+
+# The indices end in what a count must know, so that it reads the index alone.
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("epoch", RowNumber, primary_key=True, autoincrement=False),
+    Column("session", NAME, nullable=False),
+    Column("vhost", NAME, nullable=False),
+    Column("app", NAME, nullable=False),
+    Column("stream", NAME, nullable=False),
+    Column("account", NAME, nullable=False),
+    Column("push_domain", NAME, nullable=False),
+    Column("address", OUTSIDE, nullable=False),
+    Column("port", Integer, nullable=False),
+    Column("tls", Boolean, nullable=False),
+    Column("agent", OUTSIDE, nullable=False),
+    Column("admitted_at", UtcTime, nullable=False),
+    Column("began_at", UtcTime),
+    Column("ended_at", UtcTime),
+    Column("reason", NAME, nullable=False),
+    Column("code", Integer, nullable=False),
+    Column("detail", OUTSIDE, nullable=False),
+    Column("facts", NAME, nullable=False),
+    Column("bytes_in", BigInteger, nullable=False),
+    Index("ix_sessions_by_domain", "vhost", "app", "push_domain", "began_at", "epoch", "ended_at", "account"),
+    Index("ix_sessions_by_stream", "vhost", "app", "stream", "began_at", "epoch", "ended_at", "account", "push_domain"),
+    Index("ix_sessions_by_account", "account", "ended_at", "epoch", "began_at"),
+    Index("ix_sessions_ended_at", "ended_at"),
+)
+
+refusals = Table(
+    "refusals",
+    metadata,
+    Column("id", RowNumber, primary_key=True),
+    Column("at", UtcTime, nullable=False, index=True),
+    Column("code", Integer, nullable=False),
+    Column("why", OUTSIDE, nullable=False),
+    Column("vhost", OUTSIDE, nullable=False),
+    Column("app", OUTSIDE, nullable=False),
+    Column("stream", OUTSIDE, nullable=False),
+    Column("account", NAME, nullable=False),
+    Column("domain", OUTSIDE, nullable=False),
+    Column("address", OUTSIDE, nullable=False),
+    Column("port", Integer, nullable=False),
+    Column("agent", OUTSIDE, nullable=False),
+    Index("ix_refusals_by_domain", "vhost", "app", "domain", "at", "id", "account"),
+    Index("ix_refusals_by_account", "account", "at"),
+)
+
+explained = Table(
+    "explained",
+    metadata,
+    Column("id", RowNumber, primary_key=True),
+    Column("request_id", OUTSIDE, nullable=False, unique=True),
+    Column("at", UtcTime, nullable=False, index=True),
+    Column("cloud", OUTSIDE, nullable=False),
+    Column("action", OUTSIDE, nullable=False),
+    Column("account", NAME, nullable=False),
+    Column("access_key", OUTSIDE, nullable=False),
+    Column("outcome", OUTSIDE, nullable=False),
+    Column("rule", OUTSIDE, nullable=False),
+    Column("canonical_request", Chars(16_384), nullable=False),
+    Column("string_to_sign", Chars(4096), nullable=False),
+)
+
+# Numbers that must outlive the rows they were taken from.
+marks = Table(
+    "marks",
+    metadata,
+    Column("name", NAME, primary_key=True),
+    Column("value", BigInteger, nullable=False),
+)
