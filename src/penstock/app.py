@@ -22,6 +22,7 @@ from penstock.engine.control import ControlLink
 from penstock.engine.hub import Hub, HubPolicy
 from penstock.engine.stream import FlushPolicy
 from penstock.engine.usage import UsageMeter
+from penstock.errors import ConfigError
 from penstock.link import socket as link_socket
 from penstock.link.messages import EndReason, Vhost
 from penstock.model import Clock, SystemClock
@@ -117,7 +118,7 @@ class Engine:
         }
         context: ssl.SSLContext | None = None
         if any(listener for listener, _ in tls.values()):
-            context = server_context(*certificate_of(config))
+            context = tls_context(config)
         for doors, with_context in ((plain, None), (tls, context)):
             for name, (listener, connect) in doors.items():
                 if listener is not None:
@@ -161,6 +162,21 @@ def rules_of(config: Config) -> Rules:
         on_conflict=config.media.on_conflict,
         replace_after_silent_s=config.media.replace_after_silent_s,
     )
+
+
+def tls_context(config: Config) -> ssl.SSLContext:
+    """What every TLS door shows.
+
+    Raises:
+        ConfigError: the certificate that the settings name cannot be used.
+    """
+    try:
+        return server_context(*certificate_of(config))
+    except ConfigError as error:
+        if config.api.tls_cert is None:
+            raise
+        wanted = "wanted a certificate chain and its own key, both PEM"
+        raise ConfigError(f"api.tls_cert, api.tls_key: {error}; {wanted}") from error
 
 
 def certificate_of(config: Config) -> tuple[Path, Path]:

@@ -163,7 +163,7 @@ class Media(Section, frozen=True, kw_only=True):
     """HTTP players in TLS: a page that came by https can play nothing else."""
 
     public_host: Host = ""
-    """Host put into the URLs that are handed out; empty: the vhost's domains."""
+    """Host put into the URLs that are handed out; empty: the address that a door listens on."""
 
     default_vhost: VhostName = ""
     """Vhost of a stream whose host is no configured domain and that names none by `?vhost=`; empty: the only vhost

@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Final
 
-from penstock.app import certificate_of
+from penstock.app import tls_context
 from penstock.config import Config, parse_listen
 from penstock.errors import ConfigError
 from penstock.link import socket as link_socket
@@ -129,7 +129,7 @@ class Supervisor:
     """One server on this machine."""
 
     def __init__(self, config: Config, *, log_level: str = "INFO") -> None:
-        """Takes hold of the data folder and of every port.
+        """Takes hold of every port and of the data folder.
 
         Raises:
             ConfigError: the folder or a port cannot be used; the message names the setting.
@@ -138,15 +138,16 @@ class Supervisor:
         self.children: dict[str, Child] = {}
         self._held = contextlib.ExitStack()
         try:
-            self._lock = self._held.enter_context(_hold_data_dir(config.data_dir))
             self.open_files = raise_open_file_limit()
             self.listeners = {
                 door: self._held.enter_context(listener)
                 for door, setting in MEDIA_DOORS.items()
                 if (listener := bind(f"media.{setting}", getattr(config.media, setting))) is not None
             }
+            # After the ports: a start that fails for one of them leaves no folder behind.
+            self._lock = self._held.enter_context(_hold_data_dir(config.data_dir))
             if self.listeners.keys() & {"rtmps", "https"}:
-                certificate_of(config)
+                tls_context(config)
             self._link_path = self._held.enter_context(_socket_path(config.data_dir))
             self._link = self._held.enter_context(_bind_link(self._link_path))
         except BaseException:
@@ -242,10 +243,11 @@ def raise_open_file_limit() -> tuple[int, int]:
 @contextlib.contextmanager
 def _hold_data_dir(data_dir: Path) -> Iterator[IO[str]]:
     try:
-        data_dir.mkdir(parents=True, exist_ok=True)
+        # Keys will lie there: it is nobody else's.
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = (data_dir / "lock").open("a")
     except OSError as error:
-        raise ConfigError(f"data_dir is {data_dir}: {error.strerror}; wanted a folder that can be written") from error
+        raise ConfigError(f"data_dir is {data_dir}: {error.strerror}; wanted a place for a folder of ours") from error
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

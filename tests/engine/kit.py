@@ -177,9 +177,13 @@ def put(stream: Stream, *packets: MediaPacket) -> None:
 class FakePublisher:
     def __init__(self) -> None:
         self.cuts: list[tuple[EndReason, str]] = []
+        self.looks = 0
 
     def cut(self, reason: EndReason, detail: str) -> None:
         self.cuts.append((reason, detail))
+
+    def look(self) -> None:
+        self.looks += 1
 
 
 def make_lease(epoch: int, stream: StreamId = DEMO) -> Lease:

@@ -479,7 +479,7 @@ async def test_usage_of_several_intervals_arrives_in_order(engine: Engine) -> No
     engine.on_air()
     viewer = engine.playing()
     for size in (10, 20, 30):
-        viewer.outlet.put(bytes(size))
+        viewer.outlet.write(bytes(size))
         engine.link.send_usage()
     control = FakeControl(engine.link)
     await control.greet()
@@ -526,6 +526,7 @@ async def test_a_drop_of_nobody_says_so(engine: Engine, control: FakeControl) ->
 async def test_a_refusal_is_logged_in_one_bounded_line_without_control_characters(
     engine: Engine, control: FakeControl, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("DEBUG", "penstock")
     engine.ask(Target("h\x1b[2J" * 20_000, "live\r\nforged line", "cam\x00\u202e"))
     (record,) = caplog.records
     assert len(record.getMessage()) < 16_000

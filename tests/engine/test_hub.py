@@ -246,6 +246,18 @@ def test_one_that_never_sends_anything_is_silent_from_its_begin(house: House) ->
     assert not house.hub.is_playable(DEMO)
 
 
+def test_a_publisher_that_is_quiet_for_a_moment_is_looked_at_and_one_that_sends_is_not(house: House) -> None:
+    publication = house.on_air()
+    publisher = publication.publisher
+    assert isinstance(publisher, FakePublisher)
+    for step in range(1, 20):
+        house.pass_time(0.25)
+        house.key(publication, step * 250)
+    assert publisher.looks == 0
+    house.pass_time(1)
+    assert publisher.looks == 3
+
+
 # Players over a blink
 
 

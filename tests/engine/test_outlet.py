@@ -82,7 +82,7 @@ def test_control_messages_wait_up_to_the_limit_and_the_one_after_it_is_an_error(
         owner.outlet.write(b"x")
 
 
-def test_the_start_of_a_play_has_no_limit() -> None:
+def test_the_start_of_a_play_may_be_longer_than_the_limit() -> None:
     owner = FakeOwner(0, limit_bytes=10)
     owner.outlet.start(bytes(1000))
     assert owner.outlet.queued_bytes == 1000
@@ -289,4 +289,4 @@ def _fan_out(owner: FakeOwner, batch: bytes, *, starts: bool) -> None:
     if outlet.queue is not None:
         outlet.offer(batch, b"" if starts else None, 1.0)
     else:
-        outlet.put(batch)
+        outlet.write(batch)

@@ -32,7 +32,7 @@ def playing(meter: UsageMeter, *, sent: int = 0, stream: StreamId = DEMO) -> tup
     owner = FakeOwner()
     play = player(owner, stream)
     meter.open(play)
-    owner.outlet.put(bytes(sent))
+    owner.outlet.write(bytes(sent))
     return owner, play
 
 
@@ -58,7 +58,7 @@ def plays_of(*reports: Usage) -> int:
 def test_a_row_has_what_a_socket_took_under_all_its_headings(meter: UsageMeter) -> None:
     owner = FakeOwner()
     meter.open(player(owner, client=Client("192.0.2.9", 4711, tls=True, agent="VLC")))
-    owner.outlet.put(bytes(1234))
+    owner.outlet.write(bytes(1234))
     assert report(meter) == Usage(
         1,
         START,
@@ -70,7 +70,7 @@ def test_a_row_has_what_a_socket_took_under_all_its_headings(meter: UsageMeter) 
 def test_only_what_was_taken_is_counted_not_what_waits(meter: UsageMeter) -> None:
     owner = FakeOwner(room=100)
     meter.open(player(owner))
-    owner.outlet.put(bytes(1000))
+    owner.outlet.write(bytes(1000))
     assert bytes_of(report(meter)) == 100
     owner.make_room(None)
     assert bytes_of(report(meter)) == 900
@@ -79,7 +79,7 @@ def test_only_what_was_taken_is_counted_not_what_waits(meter: UsageMeter) -> Non
 def test_each_report_has_what_came_since_the_last_one(meter: UsageMeter) -> None:
     owner, _ = playing(meter, sent=100)
     first = report(meter, 10)
-    owner.outlet.put(bytes(50))
+    owner.outlet.write(bytes(50))
     second = report(meter, 20)
     assert (bytes_of(first), plays_of(first)) == (100, 1)
     assert (bytes_of(second), plays_of(second)) == (50, 0)
@@ -131,7 +131,7 @@ def test_what_is_taken_after_a_play_ended_is_counted_when_its_connection_closes(
     owner = FakeOwner(room=10)
     play = player(owner)
     meter.open(play)
-    owner.outlet.put(bytes(100))
+    owner.outlet.write(bytes(100))
     meter.close(play)
     first = report(meter)
     owner.make_room(None)
@@ -145,7 +145,7 @@ def test_two_plays_on_one_connection_count_each_byte_for_one_of_them(meter: Usag
     meter.close(first)
     second = player(owner, OTHER)
     meter.open(second)
-    owner.outlet.put(bytes(30))
+    owner.outlet.write(bytes(30))
     meter.close(second)
     assert {row.stream: (row.bytes_down, row.plays) for row in report(meter).rows} == {DEMO: (100, 1), OTHER: (30, 1)}
 
@@ -162,7 +162,7 @@ def test_reports_are_kept_until_they_are_taken(meter: UsageMeter) -> None:
     owner, _ = playing(meter)
     reports = []
     for size in (10, 20, 30):
-        owner.outlet.put(bytes(size))
+        owner.outlet.write(bytes(size))
         reports.append(report(meter))
     assert list(meter.untaken) == reports
     meter.taken(2)
@@ -176,7 +176,7 @@ def test_unsent_reports_of_too_many_rows_become_one_of_sums(meter: UsageMeter, m
     monkeypatch.setattr(usage, "MAX_ROWS_KEPT", 3)
     owner, _ = playing(meter)
     for second, size in enumerate((10, 20, 30, 40), 1):
-        owner.outlet.put(bytes(size))
+        owner.outlet.write(bytes(size))
         report(meter, second)
     (merged,) = meter.untaken
     assert (merged.number, merged.since, merged.until) == (4, START, START + timedelta(seconds=4))
@@ -189,11 +189,11 @@ def test_reports_that_were_sent_are_never_changed(meter: UsageMeter, monkeypatch
     owner, _ = playing(meter)
     sent = []
     for size in (10, 20):
-        owner.outlet.put(bytes(size))
+        owner.outlet.write(bytes(size))
         sent.append(report(meter))
     meter.sent_number = 2
     for size in (30, 40):
-        owner.outlet.put(bytes(size))
+        owner.outlet.write(bytes(size))
         report(meter)
     assert list(meter.untaken)[:2] == sent
     assert [one.number for one in meter.untaken] == [1, 2, 4]
@@ -246,7 +246,7 @@ class Metering(RuleBasedStateMachine):
     @rule(data=st.data(), size=st.integers(0, 1000))
     def take_bytes(self, data: st.DataObject, size: int) -> None:
         owner, play = data.draw(st.sampled_from(self.players))
-        owner.outlet.put(bytes(size))
+        owner.outlet.write(bytes(size))
         self.truth[play.stream, play.client.address] += size
 
     @precondition(lambda self: self.players)

@@ -22,7 +22,9 @@ def serve(
     config: Annotated[
         Path | None, Parameter(help="Settings file. Default: the file PENSTOCK_CONFIG names, else ./penstock.toml.")
     ] = None,
-    test_pattern: Annotated[bool, Parameter(help="Publish a moving test pattern with sound.", negative=())] = False,
+    test_pattern: Annotated[
+        bool, Parameter(help="Publish a moving test pattern with sound.", negative=(), show_default=False)
+    ] = False,
     log_level: Annotated[LogLevel, Parameter(help="The least grave lines to log.")] = "info",
 ) -> None:
     """Run the server until Ctrl-C."""
@@ -37,7 +39,10 @@ def serve(
         raise ConfigError(f"the server needs {error.name}; install it with: pip install 'penstock[server]'") from error
     level = log_level.upper()
     set_up_logging(level)
-    supervisor = Supervisor(load(config, os.environ), log_level=level)
+    settings = load(config, os.environ)
+    if not settings.vhosts:
+        raise ConfigError("no account has a vhost, so nothing could be published; wanted an [[account.vhost]] table")
+    supervisor = Supervisor(settings, log_level=level)
     places = Places.of(supervisor.config, supervisor.ports())
     pattern = PATTERN_STREAM if test_pattern else ""
     if pattern and not places.publish:
@@ -48,3 +53,4 @@ def serve(
         print(welcome(places, supervisor.config, supervisor.open_files, on_air=pattern), flush=True)
 
     asyncio.run(supervisor.run(greet, pattern_url=pattern_url))
+    print("Penstock has stopped.", flush=True)

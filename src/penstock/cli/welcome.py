@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from typing import Final
 
 from msgspec import Struct
@@ -27,7 +28,9 @@ class Places(Struct, frozen=True):
         for door, port in ports.items():
             address = parse_listen(getattr(config.media, f"{door}_listen"))
             assert address is not None
-            host = config.media.public_host or ANY_ADDRESS.get(address[0], address[0])
+            # A door on loopback is reached from here alone, whatever name the machine has outside.
+            is_public = config.media.public_host and not is_loopback(address[0])
+            host = config.media.public_host if is_public else ANY_ADDRESS.get(address[0], address[0])
             host = f"[{host}]" if ":" in host else host
             bases[door] = f"{door}://{host}" + ("" if port == DEFAULT_PORTS[door] and door != "rtmp" else f":{port}")
         vhost = next((v for v in config.vhosts if v.name == config.media.default_vhost), config.vhosts[0])
@@ -57,7 +60,7 @@ def welcome(places: Places, config: Config, open_files: tuple[int, int], *, on_a
     """The text; `on_air` is the test pattern's stream name, or empty."""
     rows: list[tuple[str, str]] = []
     if on_air:
-        rows += _titled("On air now", places.play_urls(on_air))
+        rows += _titled("Test pattern", places.play_urls(on_air))
     if places.publish:
         rows += _titled("Publish", [places.publish_url("STREAM")])
         rows += _titled("  with OBS", [f"Server {places.publish}   Stream Key STREAM{places.query}"])
@@ -66,10 +69,18 @@ def welcome(places: Places, config: Config, open_files: tuple[int, int], *, on_a
     rows += _titled("Open files", [f"{now}" + (f" (raised from {before})" if now != before else "")])
     rows += _titled("Data", [str(config.data_dir)])
     if "https" in places.bases and config.api.tls_cert is None:
-        rows += _titled("TLS", [f"certificates by our own authority, {config.data_dir}/tls/ca.pem"])
-    body = "\n".join(f"  {title:<12}{text}" for title, text in rows)
-    stream = "STREAM is a name of your choice; anything that speaks RTMP publishes, ffplay, VLC and OBS play."
+        rows += _titled("TLS", [f"to play by https, trust {config.data_dir}/tls/ca.pem"])
+    body = "\n".join(f"  {title:<14}{text}" for title, text in rows)
+    stream = "STREAM is a name of your choice. ffplay, VLC and mpv play these URLs."
     return f"\n  Penstock {__version__} is running. Ctrl-C ends it.\n\n{body}\n\n  {stream}\n"
+
+
+def is_loopback(host: str) -> bool:
+    """True for an address that only this machine reaches."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _titled(title: str, texts: list[str]) -> list[tuple[str, str]]:

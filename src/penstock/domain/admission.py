@@ -41,6 +41,6 @@ def _make_room(live: Live, asked: PublishAsked) -> int | None:
     if rules.on_conflict == "replace" or holder.silent_s >= rules.replace_after_silent_s:
         return holder.epoch
     raise NameInUse(
-        f"{asked.stream} has a publisher that sends (silent for {holder.silent_s:.1f} s; "
-        f"it is replaced after {rules.replace_after_silent_s:g} s)"
+        f"{asked.stream} has a publisher that sends; another one may take its place "
+        f"once it was silent for {rules.replace_after_silent_s:g} s"
     )

@@ -81,11 +81,12 @@ class EngineLink:
                 self._decide(live, message)
             case Began(lease, at):
                 live.sessions.began(lease, at)
+                log.info("%s on air, session %s", lease.stream, lease.session)
             case Ended():
                 _log_end(live.sessions.end(message.lease, message.reason, message.at, message.last), message.detail)
             case TurnedAway():
                 client = message.client
-                log.info("%s:%d turned away (%d): %s", client.address, client.port, message.code, message.why)
+                log.warning("%s:%d turned away (%d): %s", client.address, client.port, message.code, message.why)
             case Stats(streams):
                 for stats in streams:
                     live.sessions.update(stats)
@@ -111,7 +112,9 @@ class EngineLink:
             _log_end(session, "the engine does not know it")
         self.tell_rules(live.rules)
         self.connected.set()
-        log.info("engine %s connected, %d streams on air", hello.engine[:8], len(hello.on_air))
+        on_air = len(hello.on_air)
+        # At a server's first start there is nothing to tell.
+        log.log(logging.INFO if on_air else logging.DEBUG, "engine %s connected, on air: %d", hello.engine[:8], on_air)
 
     def _decide(self, live: Live, asked: PublishAsked) -> None:
         assert self._channel is not None
@@ -119,17 +122,19 @@ class EngineLink:
         try:
             session, replaces = admission.admit(live, asked)
         except DomainError as error:
-            log.info("%s refused to %s:%d (%d): %s", asked.stream, client.address, client.port, error.code, error)
+            log.warning("%s:%d turned away (%d): %s", client.address, client.port, error.code, error)
             self._channel.send(Refused(asked.ask, error.code, str(error)))
             return
-        log.info("%s admitted for %s:%d, session %s", asked.stream, client.address, client.port, session.lease.session)
+        log.info("%s admitted for %s:%d", asked.stream, client.address, client.port)
         self._channel.send(Admitted(asked.ask, session.lease, replaces))
 
     def _lose(self, live: Live, why: str) -> None:
         self._channel = None
         self.connected.clear()
-        log.warning("the engine is lost: %s", why)
-        for session in live.sessions.engine_lost():
+        sessions = live.sessions.engine_lost()
+        # An engine that is told to end ends its sessions first, and leaves none.
+        log.log(logging.WARNING if sessions else logging.DEBUG, "the engine is lost: %s", why)
+        for session in sessions:
             _log_end(session, why)
         for waiting in self._drops.values():
             if not waiting.done():
@@ -138,4 +143,5 @@ class EngineLink:
 
 def _log_end(session: Session | None, detail: str) -> None:
     if session is not None:
-        log.info("%s ended, session %s: %s (%s)", session.lease.stream, session.lease.session, session.reason, detail)
+        why = f"{session.reason} ({detail})" if detail else session.reason
+        log.info("%s ended, session %s: %s", session.lease.stream, session.lease.session, why)

@@ -92,9 +92,12 @@ class ControlLink:
         channel.send(Hello(VERSION, self.engine, self._hub.on_air()))
 
     def close(self) -> None:
-        """Close the link; what was sent before still arrives."""
-        if self._channel is not None:
-            self._channel.close()
+        """Hand over the last usage and close the link; what was sent before still arrives."""
+        # Players that were given time to read to the end took bytes up to now.
+        self.send_usage()
+        channel, self._channel, self._welcomed = self._channel, None, False
+        if channel is not None:
+            channel.close()
 
     # Asking
 
@@ -133,7 +136,7 @@ class ControlLink:
     def _refuse(self, question: _Question, code: int, why: str) -> None:
         """Refuse here, and tell control of it, as nobody else can write it down."""
         client, target = question.client, str(question.target)[:MAX_TARGET]
-        log.warning("publish of %a by %s:%d refused: %s", target, client.address, client.port, why)
+        log.debug("publish of %a by %s:%d refused: %s", target, client.address, client.port, why)
         self._tell(TurnedAway(target, client, code, why, self._clock.now()))
         question.on_answer(Refused(question.ask, code, why))
 
@@ -154,12 +157,12 @@ class ControlLink:
     # Telling
 
     def began(self, publication: Publication) -> None:
-        log.info("%s on air, session %s", publication.lease.stream, publication.lease.session)
+        log.debug("%s on air, session %s", publication.lease.stream, publication.lease.session)
         # Not kept: a control process that was away hears of it in Hello.
         self._send(Began(publication.lease, publication.began_at))
 
     def ended(self, lease: Lease, reason: EndReason, detail: str, at: datetime, last: StreamStats) -> None:
-        log.info("%s off air, session %s: %s%s", lease.stream, lease.session, reason, f" ({detail})" if detail else "")
+        log.debug("%s off air, session %s: %s (%s)", lease.stream, lease.session, reason, detail)
         self._tell(Ended(lease, reason, detail, at, last))
 
     def never_began(self, lease: Lease, reason: EndReason, detail: str) -> None:

@@ -22,6 +22,9 @@ log = logging.getLogger("penstock.engine")
 # How far two sessions of one stream stay apart on its line of time, at least: one frame at 25 a second.
 SESSION_GAP_MS: Final = 40
 
+# A publisher that sends nothing for so long, in seconds, may have lost its connection without our hearing of it.
+LOOK_AFTER_S: Final = 0.5
+
 
 class HubPolicy(Struct, frozen=True):
     """The rules of time; seconds each."""
@@ -226,6 +229,8 @@ class Hub:
                     detail = f"no media for {silent_s:.1f} s"
                     self.end(publication, EndReason.SILENT, detail)
                     publication.publisher.cut(EndReason.SILENT, detail)
+                elif silent_s >= LOOK_AFTER_S:
+                    publication.publisher.look()
             elif now_s - place.ended_at_s >= policy.keep_players_s:
                 self._close_players(place, "the publisher did not come back", at_once=False)
             for outlet in list(place.players):

@@ -56,21 +56,13 @@ class Outlet:
         self.skipped_at = 0.0  # when media was left out; 0 once a key frame came through
 
     def write(self, buffer: Buffer) -> None:
-        """Send `buffer` whole, now or as soon as the peer takes it.
+        """Send `buffer` whole, however long it is, now or as soon as the peer takes it.
 
         Raises:
             OSError: the peer is gone, or it has left more than `limit_bytes` unread.
         """
         if self.queued_bytes > self.limit_bytes:
             raise OSError(f"it left {self.queued_bytes} bytes unread")
-        self.put(buffer)
-
-    def put(self, buffer: Buffer) -> None:
-        """The same with no limit.
-
-        Raises:
-            OSError: the peer is gone.
-        """
         if self.queue is not None:
             self._append(buffer)
             return
@@ -83,14 +75,14 @@ class Outlet:
             self.hold(buffer, taken)
 
     def start(self, opening: Buffer) -> None:
-        """Begin a play, or begin it anew, with what a player must have first, however long it is.
+        """Begin a play, or begin it anew, with what a player must have first.
 
         Raises:
-            OSError: the peer is gone.
+            OSError: as for `write`.
         """
         self.skipped_at = 0.0
         if opening:
-            self.put(opening)
+            self.write(opening)
 
     def hold(self, buffer: Buffer, taken: int) -> None:
         """Keep what the peer did not take of `buffer`, and wait for it."""

@@ -25,6 +25,9 @@ class Publisher(Protocol):
     def cut(self, reason: EndReason, detail: str) -> None:
         """Close the socket now. The publication is over already."""
 
+    def look(self) -> None:
+        """Nothing came for a while: see whether the connection is still there."""
+
 
 class Publication:
     """A lease, the connection behind it, and the stream that it feeds."""

@@ -54,7 +54,11 @@ class RtmpConnection(Connection):
         self._take_back: Callable[[], None] | None = None
 
     def receive(self, data: memoryview) -> None:
-        events = self._session.receive(data)
+        self._take(self._session.receive(data))
+        while self._session.can_go_on and not self.closed:
+            self._take(self._session.receive(b""))
+
+    def _take(self, events: list[Event]) -> None:
         publication = self._publication
         if publication is not None:
             now_s = self.door.clock.monotonic()
@@ -117,6 +121,8 @@ class RtmpConnection(Connection):
                 self.settled()
                 self.send(self._session.data_to_send())
                 self.resume_reading()
+                # What came along with the question, in the same read.
+                self.door.take(self, 0)
                 return
             why = f"{answer.lease.stream} is being published by another"
             self._rooms.control.never_began(answer.lease, EndReason.LOST, why)
@@ -132,6 +138,14 @@ class RtmpConnection(Connection):
             self._session.end_publish("NetStream.Publish.Denied", f"{reason}: {detail}" if detail else reason)
             self.send(self._session.data_to_send())
         self.close(reason)
+
+    def look(self) -> None:
+        """See whether the publisher is still there (engine.publication.Publisher).
+
+        Data and a reset that come together are one event on uvloop, and its last: after that read,
+        the reset is to be seen only by reading again.
+        """
+        self.on_readable()
 
     # Playing
 

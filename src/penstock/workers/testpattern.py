@@ -317,7 +317,7 @@ def _reason(error: av.FFmpegError, log: str, *, on_air: bool) -> str:
         case av.error.TimeoutError():
             return f"the server did not react within {NETWORK_TIMEOUT_S:g} s"
         case _ if on_air:
-            return f"the server closed the connection ({error.strerror}): kicked, banned, or it went away"
+            return f"the server closed the connection ({error.strerror})"
         case _:
             return (
                 f"the server closed the connection ({error.strerror}) without telling why: "

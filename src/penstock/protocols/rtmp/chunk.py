@@ -77,13 +77,27 @@ class ChunkReader:
 
     Set Chunk Size and Abort act inside, as they change how the next bytes read, and are handed
     out too. A message above `max_message_size` bytes is refused at its header, before any room
-    is made for it; the caller raises that bound once it trusts the peer with media.
+    is made for it; the caller raises that bound once it trusts the peer with media. So that it can
+    do so in time, reading stops behind each message of a type in `stops_after`, and `unread` holds
+    what is left; the next call goes on there.
     """
 
-    __slots__ = ("_chunk_left", "_head", "_open_bytes", "_stream", "_streams", "chunk_size", "max_message_size")
+    __slots__ = (
+        "_chunk_left",
+        "_head",
+        "_open_bytes",
+        "_stops_after",
+        "_stream",
+        "_streams",
+        "chunk_size",
+        "max_message_size",
+        "unread",
+    )
 
-    def __init__(self, max_message_size: int = MAX_COMMAND_SIZE) -> None:
+    def __init__(self, max_message_size: int = MAX_COMMAND_SIZE, stops_after: frozenset[int] = frozenset()) -> None:
         self.max_message_size = max_message_size
+        self.unread = b""
+        self._stops_after = stops_after
         self.chunk_size = DEFAULT_CHUNK_SIZE
         self._streams: dict[int, _ChunkStream] = {}
         self._stream: _ChunkStream | None = None  # whose chunk is being read
@@ -99,9 +113,9 @@ class ChunkReader:
         Raises:
             RtmpError: the bytes are not RTMP; the reader is finished.
         """
-        if self._head:
-            data = self._head + bytes(data)
-            self._head = b""
+        if self.unread or self._head:
+            data = b"".join((self._head, self.unread, data))
+            self.unread = self._head = b""
         view = memoryview(data)
         at, end = 0, len(view)
         messages: list[Message] = []
@@ -126,6 +140,9 @@ class ChunkReader:
             self._chunk_left = left - take
             if stream.filled - HEAD == stream.length:
                 messages.append(self._complete(stream, buffer))
+                if stream.type_id in self._stops_after:
+                    self.unread = bytes(view[at:end])
+                    return messages
             elif left != take:
                 return messages
 

@@ -37,15 +37,15 @@ CHUNK_SIZE: Final = 65536
 # How many bytes each side may send before the other acknowledges; the value of Flash Media Server.
 WINDOW_SIZE: Final = 2_500_000
 MEDIA_STREAM_ID: Final = 1  # createStream's one answer: a connection carries one publish or one play
-# What may wait for an answer, which is what one read brings; its owner reads no further meanwhile.
+# Bytes that may wait for an answer: those of one read, as the owner reads no further meanwhile.
 MAX_WAITING: Final = 512 * 1024
-_MESSAGE_COST: Final = 256  # bytes that a message takes up besides its payload
 # FourCCs of Enhanced RTMP that are passed through; a client may look before it sends one.
 VIDEO_FOURCCS: Final = ("hvc1", "av01", "vp09", "avc1")
 AUDIO_FOURCCS: Final = ("mp4a", "Opus", ".mp3", "fLaC", "ac-3", "ec-3")
 _ENHANCED: Final = frozenset(("fourCcList", "videoFourCcInfoMap", "audioFourCcInfoMap"))
 _CAN_FORWARD: Final = 4.0
 _MEDIA: Final = frozenset((messages.AUDIO, messages.VIDEO))
+_COMMANDS: Final = frozenset((messages.COMMAND, messages.COMMAND_AMF3))
 
 
 class State(Enum):
@@ -96,8 +96,6 @@ class ServerSession:
         "_out",
         "_out_chunk_size",
         "_received",
-        "_waiting",
-        "_waiting_bytes",
         "_window",
         "state",
     )
@@ -105,14 +103,13 @@ class ServerSession:
     def __init__(self) -> None:
         self.state = State.HANDSHAKE
         self._handshake: ServerHandshake | None = ServerHandshake()
-        self._chunks = ChunkReader()
+        # What follows a publish is media, which may be longer than what was allowed before it.
+        self._chunks = ChunkReader(stops_after=_COMMANDS)
         self._out: list[bytes] = []
         self._out_chunk_size = DEFAULT_CHUNK_SIZE
         self._received = 0
         self._acknowledged = 0
         self._window = WINDOW_SIZE
-        self._waiting: list[Message] = []
-        self._waiting_bytes = 0
 
     def receive(self, data: bytes | bytearray | memoryview) -> list[Event]:
         """Take bytes in any split; return what they say, in order. Keeps nothing of `data`.
@@ -129,20 +126,27 @@ class ServerSession:
             self._handshake = None
             self.state = State.CONNECT
         events: list[Event] = []
-        arrived = self._chunks.receive(data)
-        if self._waiting and self.state is not State.ASKED:
-            arrived = self._waiting + arrived
-            self._waiting, self._waiting_bytes = [], 0
-        for message in arrived:
-            if message.type_id in _MEDIA and self.state is State.PUBLISHING:
-                events.append(message)
-            elif self.state is State.ASKED:
-                self._keep_waiting(message)
-            else:
-                self._take(message, events)
+        if self.state is State.ASKED:
+            self._keep_waiting(data)
+            return events
+        chunks = self._chunks
+        while True:
+            for message in chunks.receive(data):
+                if message.type_id not in _MEDIA:
+                    self._take(message, events)
+                elif self.state is State.PUBLISHING:
+                    events.append(message)
+            if not self.can_go_on:
+                break
+            data = b""
         if self._received - self._acknowledged >= self._window:
             self._acknowledge()
         return events
+
+    @property
+    def can_go_on(self) -> bool:
+        """True when bytes wait that came behind a question which is answered by now: receive nothing to go on."""
+        return bool(self._chunks.unread) and self.state is not State.ASKED
 
     def data_to_send(self) -> bytes:
         """Everything to be sent since the last call."""
@@ -185,11 +189,10 @@ class ServerSession:
         self._chunks.max_message_size = MAX_COMMAND_SIZE
         self._status("error", code, why)
 
-    def _keep_waiting(self, message: Message) -> None:
-        self._waiting_bytes += len(message.buffer) + _MESSAGE_COST
-        if self._waiting_bytes > MAX_WAITING:
+    def _keep_waiting(self, data: bytes | bytearray | memoryview) -> None:
+        if len(self._chunks.unread) + len(data) > MAX_WAITING:
             raise RtmpError(f"more than {MAX_WAITING} bytes came before the answer to a publish or play")
-        self._waiting.append(message)
+        self._chunks.unread += bytes(data)
 
     def _put(self, data: bytes) -> None:
         if data:
