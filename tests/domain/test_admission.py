@@ -51,7 +51,7 @@ def test_what_the_settings_do_not_have_is_refused_and_nothing_is_leased(stream: 
 def test_while_the_holder_sends_a_second_publisher_is_refused() -> None:
     live = make_live()
     first, _ = admit(live, asked())
-    with pytest.raises(NameInUse, match="demo/live/cam has a publisher that sends; .* silent for 2 s") as refusal:
+    with pytest.raises(NameInUse, match=r"demo/live/cam has a publisher that sends; .* silent for 2 s") as refusal:
         admit(live, asked(client=RIVAL, holder=Holder(first.lease.epoch, 1.9)))
     assert refusal.value.code == 422
     assert live.sessions.holder(DEMO) is first

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from penstock.engine.gop import GopCache
+from penstock.engine.gop import PACKET_COST, GopCache
 from penstock.model import MediaPacket
 from tests.engine.kit import audio, inter, key, video_header
 
@@ -10,7 +10,7 @@ HEADERS = (video_header(),)
 
 
 def sizes(*packets: MediaPacket) -> int:
-    return sum(len(packet.tag) for packet in packets)
+    return sum(len(packet.tag) + PACKET_COST for packet in packets)
 
 
 def test_it_holds_everything_since_the_key_frame_with_the_setup_of_that_moment() -> None:
@@ -38,8 +38,7 @@ def test_without_a_key_frame_there_is_nothing_to_go_on_with() -> None:
 
 def test_a_gop_of_exactly_the_limit_is_kept_and_a_byte_more_is_let_go_until_the_next_one() -> None:
     first, second = key(0), inter(40)
-    limit = sizes(first, second)
-    cache = GopCache(limit)
+    cache = GopCache(sizes(first, second))
     cache.start([first], HEADERS)
     cache.extend([second])
     assert cache.packets == [first, second]
@@ -50,6 +49,16 @@ def test_a_gop_of_exactly_the_limit_is_kept_and_a_byte_more_is_let_go_until_the_
     assert cache.packets == []
     cache.start([first], HEADERS)
     assert cache.packets == [first]
+
+
+def test_many_small_packets_cost_what_they_take_up_and_not_their_bytes_alone() -> None:
+    cache = GopCache(100_000)
+    cache.start([key(0)], HEADERS)
+    count = 0
+    while cache.packets:
+        cache.extend([audio(count, b"")])
+        count += 1
+    assert count < 600
 
 
 def test_each_gop_has_the_whole_limit_for_itself() -> None:

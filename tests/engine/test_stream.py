@@ -325,7 +325,7 @@ def test_audio_ahead_of_the_first_picture_is_no_audio_stream(stream: Stream, clo
 
 
 def test_over_the_caches_limit_a_player_waits_for_the_next_key_frame(clock: ManualClock) -> None:
-    stream = make_stream(clock, FlushPolicy(every_s=0.0, audio_s=0.06, gop_cache_bytes=1000))
+    stream = make_stream(clock, FlushPolicy(every_s=0.0, audio_s=0.06, gop_cache_bytes=1200))
     begin(stream)
     put(stream, key(0, bytes(600)))
     put(stream, inter(40, bytes(600)))

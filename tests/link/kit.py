@@ -69,6 +69,15 @@ async def turn_the_loop(times: int = 10) -> None:
         await asyncio.sleep(0)
 
 
+async def shut(*ends: End) -> None:
+    """Close both ends of a link, and wait until nothing is left of it."""
+    for end in ends:
+        end.channel.close()
+    for end in ends:
+        await end.until_lost()
+    await turn_the_loop()
+
+
 # One sample of every message, full and bare, made from its declaration: a message that is added is tested.
 
 

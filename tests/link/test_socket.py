@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from penstock.link import socket as link_socket
 from penstock.link.messages import AnyMessage, Refused, UsageTaken
 from penstock.link.socket import SocketChannel
-from tests.link.kit import End, numbered, samples
+from tests.link.kit import WAIT_S, End, numbered, samples, shut, turn_the_loop
 
 
 def frame(message: AnyMessage) -> bytes:
@@ -197,9 +197,11 @@ async def raw_peer(tmp_path: Path) -> AsyncIterator[tuple[End, socket.socket]]:
     server = await link_socket.listen(link_socket.bind(tmp_path / "link"), accepted.set_result)
     with socket.socket(socket.AF_UNIX) as peer:
         peer.connect(str(tmp_path / "link"))
-        async with asyncio.timeout(5):
-            yield End(await accepted), peer
+        async with asyncio.timeout(WAIT_S):
+            end = End(await accepted)
+        yield end, peer
     server.close()
+    await shut(end)
 
 
 async def test_peer_that_breaks_the_framing_is_cut_off(raw_peer: tuple[End, socket.socket]) -> None:
@@ -278,18 +280,24 @@ async def test_each_connection_has_a_channel_of_its_own(tmp_path: Path) -> None:
         await end.until_lost()
     assert [end.got for end in taken] == [[message] for message in numbered(3)]
     server.close()
+    await turn_the_loop()
 
 
 async def test_channel_is_taken_before_its_first_message(tmp_path: Path) -> None:
-    server = await link_socket.listen(link_socket.bind(tmp_path / "link"), lambda channel: channel.send(UsageTaken(1)))
+    accepted: list[End] = []
     taken: list[End] = []
+
+    def greet(channel: SocketChannel) -> None:
+        accepted.append(End(channel))
+        channel.send(UsageTaken(1))
+
+    server = await link_socket.listen(link_socket.bind(tmp_path / "link"), greet)
     channel = await link_socket.connect(tmp_path / "link", lambda channel: taken.append(End(channel)))
     (end,) = taken
     assert end.channel is channel
     assert await end.until_got(1) == [UsageTaken(1)]
-    channel.close()
-    await end.until_lost()
     server.close()
+    await shut(end, *accepted)
 
 
 # The file
@@ -309,10 +317,14 @@ def leave_behind(path: Path, what: str) -> None:
 async def test_binding_replaces_what_a_killed_server_left(tmp_path: Path, what: str) -> None:
     path = tmp_path / "link"
     leave_behind(path, what)
-    server = await link_socket.listen(link_socket.bind(path), lambda channel: channel.close())
-    channel = await link_socket.connect(path, lambda channel: None)
-    await End(channel).until_lost()
+    accepted: asyncio.Future[End] = asyncio.get_running_loop().create_future()
+    server = await link_socket.listen(link_socket.bind(path), lambda channel: accepted.set_result(End(channel)))
+    end = End(await link_socket.connect(path, lambda channel: None))
+    end.send(UsageTaken(1))
+    async with asyncio.timeout(WAIT_S):
+        assert await (await accepted).until_got(1) == [UsageTaken(1)]
     server.close()
+    await shut(end, await accepted)
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o077, 0o777])

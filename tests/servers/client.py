@@ -47,19 +47,27 @@ class RawPipe:
     @classmethod
     async def open(cls, port: int, *, source: str = "127.0.0.1", receive_buffer: int | None = None) -> Self:
         """Connect from `source`, with a kernel's buffer of about `receive_buffer` bytes."""
+        pipe = cls.prepare(source=source, receive_buffer=receive_buffer)
+        try:
+            await pipe.connect(port)
+        except OSError:
+            pipe.close()
+            raise
+        return pipe
+
+    @classmethod
+    def prepare(cls, *, source: str = "127.0.0.1", receive_buffer: int | None = None) -> Self:
+        """All that there is to `open` but to connect."""
         connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         if receive_buffer is not None:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        pipe = cls(connection)
-        try:
-            connection.bind((source, 0))
-            async with asyncio.timeout(DEADLINE_S):
-                await asyncio.get_running_loop().sock_connect(connection, ("127.0.0.1", port))
-        except OSError:
-            connection.close()
-            raise
-        return pipe
+        connection.bind((source, 0))
+        return cls(connection)
+
+    async def connect(self, port: int) -> None:
+        async with asyncio.timeout(DEADLINE_S):
+            await asyncio.get_running_loop().sock_connect(self.socket, ("127.0.0.1", port))
 
     @property
     def port(self) -> int:
@@ -177,9 +185,12 @@ class RtmpClient:
         """Say connect, take over the server's chunk size, and offer the same."""
         await self.call("connect", {"app": app, "tcUrl": tc_url, "flashVer": "test client"})
         status = await self.result()
-        self._chunk_size = CHUNK_SIZE
-        await self.send(SET_CHUNK_SIZE, CHUNK_SIZE.to_bytes(4, "big"), csid=2)
+        await self.set_chunk_size(CHUNK_SIZE)
         return status
+
+    async def set_chunk_size(self, size: int) -> None:
+        await self.send(SET_CHUNK_SIZE, size.to_bytes(4, "big"), csid=2)
+        self._chunk_size = size
 
     async def create_stream(self) -> None:
         await self.call("createStream", None)

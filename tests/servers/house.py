@@ -149,7 +149,7 @@ class House:
         """A publisher that sent its setup and a key frame at 0, which the engine has."""
         publisher = await self.publisher(name, **options)
         await begin(publisher)
-        await self.arrived(len(AVC_HEADER) + len(AAC_HEADER) + len(key_body()), name)
+        await self.arrived(len(AVC_HEADER) + len(AAC_HEADER) + len(key_body()), name.partition("?")[0])
         return publisher
 
     async def arrived(self, size: int, name: str = "cam") -> None:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from penstock.model import MediaPacket
 
 Headers = tuple[MediaPacket, ...]
+
+# Bytes that a packet takes up besides its tag: a stream of the smallest ones must not cost ten times the limit.
+PACKET_COST: Final = 160
 
 
 class GopCache:
@@ -38,6 +42,6 @@ class GopCache:
     def _extend(self, packets: Sequence[MediaPacket]) -> None:
         self.packets += packets
         for packet in packets:
-            self._bytes += len(packet.tag)
+            self._bytes += len(packet.tag) + PACKET_COST
         if self._bytes > self._limit_bytes:
             self.clear()
