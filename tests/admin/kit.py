@@ -68,7 +68,7 @@ ANSWERS: Final[dict[str, Result]] = {
     "env": server.Environment(
         account="2000000001",
         access_key="AKtest",
-        secret_key="it's secret",
+        secret_key="it's$ecret",
         endpoint="http://127.0.0.1:8080",
         tls_endpoint="https://127.0.0.1:8443",
         ca="",

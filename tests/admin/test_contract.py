@@ -15,7 +15,7 @@ from penstock.admin.verbs import VERBS
 from penstock.errors import AdminError, InvalidField, MalformedRequest, TransportError, UnknownOperation
 from tests.admin.kit import ANSWERS, ASKS
 
-SECRETS = ("it's secret", "the-new-secret")
+SECRETS = ("it's$ecret", "the-new-secret")
 
 
 def asked(verb: str, **members: Any) -> Ask[Any]:

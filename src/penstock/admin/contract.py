@@ -33,7 +33,7 @@ R_co = TypeVar("R_co", bound="Result", covariant=True)
 _NAME: Final = r"\A(?!\.{1,2}\Z)[A-Za-z0-9_.-]{1,255}\Z"
 _OPTIONAL_NAME: Final = r"\A(?!\.{1,2}\Z)[A-Za-z0-9_.-]{0,255}\Z"
 _ACCESS_KEY: Final = r"\A[!-~]{1,128}\Z"
-_IN_WORDS: Final = {
+IN_WORDS: Final = {
     _NAME: "a name: letters, digits, `_`, `.`, `-`, at most 255 characters",
     _OPTIONAL_NAME: "a name: letters, digits, `_`, `.`, `-`, at most 255 characters; or empty",
     _ACCESS_KEY: "1 to 128 visible ASCII characters without blanks",
@@ -101,7 +101,7 @@ def decode_ask(ask: type[Ask[R]], body: bytes) -> Ask[R]:
 
 
 def _in_words(message: str) -> str:
-    for pattern, words in _IN_WORDS.items():
+    for pattern, words in IN_WORDS.items():
         message = message.replace(f"`str` matching regex {pattern!r}", words)
     return message
 

@@ -24,6 +24,8 @@ class Account(Struct, frozen=True, kw_only=True):
 
 
 class Accounts(Result, frozen=True):
+    """Every account, by its id."""
+
     accounts: list[Account]
 
 
@@ -59,6 +61,8 @@ class Key(Struct, frozen=True, kw_only=True):
 
 
 class Keys(Result, frozen=True):
+    """By account and access key."""
+
     keys: list[Key]
 
 
@@ -130,6 +134,8 @@ class Vhost(Struct, frozen=True, kw_only=True):
 
 
 class Vhosts(Result, frozen=True):
+    """By their names."""
+
     vhosts: list[Vhost]
 
 

@@ -10,7 +10,7 @@ from msgspec import Meta, Struct
 from penstock.admin.contract import Ask, Named, OptionalName, Reason, Result, StreamName
 
 Domain = Annotated[str, Meta(max_length=253)]
-Seconds = Annotated[float, Meta(gt=0, le=1e10)]
+Seconds = Annotated[float, Meta(gt=0, le=100 * 366 * 86_400)]
 Time = Annotated[datetime, Meta(tz=True)]
 Rows = Annotated[int, Meta(ge=1, le=100_000)]
 
