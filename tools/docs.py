@@ -52,8 +52,10 @@ name = "shop"
 push_domains = ["push.shop.example"]
 pull_domains = ["pull.shop.example", "cdn.shop.example"]
 apps = ["live", "rehearsal"]
-publish_auth = "none"
-publish_key = ""
+publish_auth = "signed"
+publish_key = "replace-this-by-a-random-word"
+publish_sign_order = ["key", "path", "time"]
+publish_valid_s = 0
 """
 
 ABOUT = {
@@ -64,6 +66,7 @@ ABOUT = {
     "analytics": "Where usage is kept for reports.",
     "link": "How the control process and the engine process talk to each other.",
     "network": "What the server itself may connect to.",
+    "retention": "How long sessions, refusals and explanations are kept.",
     "account[]": "`[[account]]`, once for each customer; nobody sees another account's streams.",
     "account[].key[]": "`[[account.key]]`, below its account: an access key.",
     "account[].vhost[]": "`[[account.vhost]]`, below its account: domains whose streams belong together.",

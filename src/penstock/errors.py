@@ -23,6 +23,9 @@
     ├── DomainError             understood, and refused
     │   ├── BadParameters       428
     │   ├── NameInUse           422
+    │   ├── Banned              423
+    │   ├── UrlExpired          425
+    │   ├── UrlNotSigned        426
     │   ├── Unavailable         nobody could decide in time
     │   ├── InvalidField        (field, value, wanted)
     │   │   ├── MissingField
@@ -111,6 +114,24 @@ class NameInUse(DomainError):
     """Another publisher is sending under this name."""
 
     code = 422
+
+
+class Banned(DomainError):
+    """The stream may not be published for now."""
+
+    code = 423
+
+
+class UrlExpired(DomainError):
+    """The publishing URL is signed well, and its time is over."""
+
+    code = 425
+
+
+class UrlNotSigned(DomainError):
+    """The publishing URL lacks its signature, or has another than its key gives."""
+
+    code = 426
 
 
 class Unavailable(DomainError):

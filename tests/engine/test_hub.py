@@ -536,6 +536,21 @@ def test_statistics_count_players_and_bytes_by_format_those_that_left_too(house:
     }
 
 
+def test_players_and_bytes_are_told_apart_by_the_host_that_they_asked_for(house: House) -> None:
+    publication = house.on_air()
+    one, other, gone = FakeOwner(), FakeOwner(), FakeOwner()
+    came = ((one, "a.test"), (other, "b.test"), (gone, "b.test"))
+    *_, last = [house.hub.join(DEMO, FLV, owner.outlet, CLIENT, domain) for owner, domain in came]
+    house.key(publication, 40)
+    assert last is not None
+    house.hub.leave(last)
+    (status,) = house.hub.stats()
+    assert sorted((part.domain, part.players, part.bytes_out) for part in status.audience) == [
+        ("a.test", 1, one.outlet.sent_bytes),
+        ("b.test", 1, other.outlet.sent_bytes + gone.outlet.sent_bytes),
+    ]
+
+
 def test_a_second_play_on_one_connection_is_counted_for_its_own_stream(house: House) -> None:
     house.on_air()
     house.on_air(OTHER)

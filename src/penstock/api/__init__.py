@@ -1,1 +1,4 @@
-"""The server half of what answers calls: the clouds' APIs, and the operator's admin socket."""
+"""The server half of the clouds' APIs, and the operator's socket: over the domain, in the control process.
+
+`http` has the sockets, `gateway` what all clouds have in common, and a package for each cloud its handlers.
+"""

@@ -125,6 +125,16 @@ RET_MSGS: Final = {
     9015: "Type error",
 }
 
+# Why a publish ended or was refused (StatusCode of the histories), in the cloud's words.
+STATUS_MESSAGES: Final = {
+    200: "Success operation!",
+    422: "Already exist stream!",
+    423: "Forbidden by blacklist!",
+    425: "Url expired!",
+    426: "Signature does not match!",
+    428: "Bad params!",
+}
+
 # Codes that we never send, and what they mean to a caller. What is in neither table is unknown.
 _ONLY_READ: Final[dict[str, type[PenstockError]]] = {
     "InvalidParameter": InvalidField,
