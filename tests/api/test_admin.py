@@ -5,10 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import socket
-import stat
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,7 +15,7 @@ from penstock import errors
 from penstock.admin import contract
 from penstock.admin.contract import Result
 from penstock.admin.verbs import VERBS
-from penstock.api.admin import AdminApp, Handler, bind
+from penstock.api.admin import AdminApp, Handler
 from penstock.errors import PenstockError
 from tests.admin.kit import ANSWERS, ASKS
 
@@ -162,25 +159,3 @@ def test_verb_without_a_handler_is_a_fault_of_our_own() -> None:
     del lacking["clock.turn"]
     with pytest.raises(AssertionError, match=r"clock\.turn"):
         AdminApp(LIVE, lacking)
-
-
-def test_socket_is_its_owners_alone_and_replaces_a_dead_ones(tmp_path: Path) -> None:
-    bind(tmp_path).close()
-    with bind(tmp_path):
-        path = tmp_path / contract.SOCKET_NAME
-        assert stat.S_ISSOCK(path.stat().st_mode)
-        assert stat.S_IMODE(path.stat().st_mode) == 0o600
-        with socket.socket(socket.AF_UNIX) as client:
-            client.connect(str(path))
-
-
-def test_folder_may_lie_deeper_than_a_sockets_address_is_long(tmp_path: Path) -> None:
-    deep = tmp_path / ("d" * 100) / ("e" * 100)
-    deep.mkdir(parents=True)
-    with bind(deep):
-        assert stat.S_IMODE((deep / contract.SOCKET_NAME).stat().st_mode) == 0o600
-
-
-def test_folder_that_is_not_there_is_an_error_that_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(OSError, match="No such file"):
-        bind(tmp_path / "none")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import threading
 from collections.abc import Callable
@@ -13,14 +14,27 @@ from typing import Any, Final, Self
 import pytest
 from msgspec import Struct
 
+from penstock.admin import contract
 from penstock.admin.contract import Ask, Result
 from penstock.admin.verbs import VERBS
-from penstock.api.admin import AdminApp, bind
+from penstock.api.admin import AdminApp
 from penstock.cli.main import main
 from tests.admin.kit import ANSWERS
 
 REASONS: Final = {200: "OK", 404: "Not Found"}
 Raw = Callable[[socket.socket], None]
+
+
+def bind(data_dir: Path) -> socket.socket:
+    """A listening admin socket in a folder, however long its path is."""
+    folder = os.open(data_dir, os.O_PATH | os.O_DIRECTORY)
+    try:
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        listener.bind(f"/proc/self/fd/{folder}/{contract.SOCKET_NAME}")
+        listener.listen(16)
+    finally:
+        os.close(folder)
+    return listener
 
 
 class FakeServer:
@@ -37,7 +51,6 @@ class FakeServer:
         self.raw: Raw | None = None
         self._app = AdminApp(self, dict.fromkeys(VERBS, FakeServer._handle))
         self._listener = bind(data_dir)
-        self._listener.setblocking(True)
         self._thread = threading.Thread(target=self._serve, daemon=True)
 
     def __enter__(self) -> Self:

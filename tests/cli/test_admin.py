@@ -11,11 +11,10 @@ import pytest
 
 from penstock.admin import contract
 from penstock.admin.streams import ListStreams
-from penstock.api.admin import bind
 from penstock.cli.admin import Server
 from penstock.errors import AdminError, NotOnAir, TransportError
 from tests.admin.kit import ANSWERS
-from tests.cli.kit import FakeServer
+from tests.cli.kit import FakeServer, bind
 
 LIST = ListStreams()
 

@@ -8,8 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from penstock.admin import streams
 from penstock.cli.main import COMMANDS, EXIT_CODES, exit_code
 from penstock.errors import (
     AdminError,
@@ -22,6 +24,7 @@ from penstock.errors import (
     PenstockError,
     TransportError,
 )
+from tests.admin.kit import BAN
 from tests.cli.kit import Commands, FakeServer
 
 SOURCE = Path(__file__).resolve().parents[2] / "src"
@@ -109,6 +112,31 @@ def test_asking_a_server_loads_no_server_and_no_http_library(server: FakeServer)
     assert {"penstock.cli.streams", "socket"} <= loaded
     assert {name.partition(".")[0] for name in loaded} & SERVER_MODULES == set()
     assert {name.split(".")[1] for name in loaded if name.startswith("penstock.")} & SERVER_ROOMS == set()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("explain", "\udcff"),
+        ("accounts", "add", "\udcff"),
+        ("call", "kingsoft", "CheckBlacklist", "UniqueName=a", "App=b", "Pubdomain=c", "Stream=\udcff"),
+        ("streams", "kick", "\udcff"),
+        ("clock", "turn", "\udcff"),
+    ],
+)
+def test_argument_that_is_no_text_is_told(penstock: Commands, server: FakeServer, words: tuple[str, ...]) -> None:
+    ran = penstock(*words)
+    assert (ran.code, ran.out) == (2, "")
+    assert "udcff" in ran.err
+    assert server.asked == []
+
+
+def test_terminal_that_lacks_a_letter_shows_its_escape(server: FakeServer) -> None:
+    server.answers["streams.show"] = streams.StreamShown(on_air=None, ban=msgspec.structs.replace(BAN, reason="直播"))
+    command = [sys.executable, "-m", "penstock", "streams", "show", "cam", "--data-dir", str(server.data_dir)]
+    environ = {**os.environ, "PYTHONPATH": str(SOURCE), "PYTHONIOENCODING": "latin-1"}
+    ran = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=30, check=True)
+    assert r"\u76f4\u64ad" in ran.stdout
 
 
 def test_reader_that_has_enough_is_no_error(server: FakeServer) -> None:

@@ -90,7 +90,7 @@ class ShowClock(Ask[ClockShown], frozen=True):
 
 
 class TurnClock(Ask[ClockShown], frozen=True):
-    """Turn the clock ahead: `by_s`, or `to` a time. It goes on from there."""
+    """Turn the clock: ahead `by_s`, or `to` a time. It goes on from there."""
 
     verb = "clock.turn"
 

@@ -5,12 +5,8 @@ Who may connect is the file system's business: the socket is its owner's alone. 
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import os
-import socket
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
 
 from penstock.admin import contract
@@ -36,7 +32,7 @@ log = logging.getLogger("penstock.admin")
 L = TypeVar("L")
 Handler = Callable[[L, Any], Awaitable[Result]]
 Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 # The first class that an error is one of gives the status; the order goes from kind to kin.
@@ -128,28 +124,3 @@ async def _send(send: Send, status: int, body: bytes) -> None:
     headers += [(b"connection", b"close")] if status == 413 else []
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
-
-
-def bind(data_dir: Path) -> socket.socket:
-    """A listening admin socket in `data_dir`, for this user alone; one left there by a killed server goes.
-
-    Raises:
-        OSError: the folder cannot be written.
-    """
-    path = data_dir / contract.SOCKET_NAME
-    with contextlib.suppress(FileNotFoundError):
-        path.unlink()
-    folder = os.open(data_dir, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        # By the folder's descriptor, as a whole path may be longer than a socket's address (108 bytes).
-        listener.bind(f"/proc/self/fd/{folder}/{contract.SOCKET_NAME}")
-        path.chmod(0o600)
-        listener.listen(16)
-        listener.setblocking(False)
-    except OSError:
-        listener.close()
-        raise
-    finally:
-        os.close(folder)
-    return listener

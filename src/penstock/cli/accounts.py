@@ -18,6 +18,9 @@ def ls(*, common: Common = NO_CHOICES) -> None:
     if common.json:
         print_json(answer)
         return
+    if not answer.accounts:
+        print("There are no accounts.")
+        return
     headings = ("ACCOUNT", "KEYS", "VHOSTS", "FROM")
     rows = ((each.id, each.keys, each.vhosts, origin(each.configured)) for each in answer.accounts)
     print(tables.table(headings, rows, right=("KEYS", "VHOSTS")))

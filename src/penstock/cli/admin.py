@@ -41,9 +41,13 @@ class Server:
         Raises:
             AdminError: it refused.
             TransportError: no server answers there, or not in time.
-            ConfigError: the server is somebody else's.
+            ConfigError: the server is somebody else's; or the ask has bytes in it that are no text.
         """
-        return contract.decode_answer(ask, *self._exchange(contract.encode_ask(ask)))
+        try:
+            request = contract.encode_ask(ask)
+        except UnicodeEncodeError as error:
+            raise ConfigError(f"an argument is not UTF-8: {error.object!r}") from None
+        return contract.decode_answer(ask, *self._exchange(request))
 
     def _exchange(self, request: bytes) -> tuple[int, bytes]:
         deadline_s = time.monotonic() + self._timeout_s

@@ -129,11 +129,21 @@ def _values(kind: type[Operation[Any]], parameters: Sequence[str]) -> dict[str, 
         name, is_pair, value = parameter.partition("=")
         if not is_pair:
             raise ConfigError(f"{parameter!r} is no parameter; it must be KEY=VALUE")
+        if not _is_utf8(value):
+            raise ConfigError(f"{name} is not UTF-8: {value!r}")
         wire_name = by_python_name.get(name, name)
         if wire_name in values:
             raise ConfigError(f"{name} is given twice")
         values[wire_name] = value
     return values
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def rendered(result: Result) -> str:

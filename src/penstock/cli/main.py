@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -49,6 +50,10 @@ for place, (command, where) in enumerate(COMMANDS.items()):
 
 def main(tokens: Sequence[str] | None = None) -> None:
     """Run one command; `EXIT_CODES` says what its end means."""
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that lacks a letter shows its escape; that is no reason to fail.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         app(tokens, print_error=False, exit_on_error=False)
     except CycloptsError as error:
