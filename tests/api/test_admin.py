@@ -9,6 +9,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from msgspec import Struct
 
 from penstock import errors
@@ -139,6 +141,26 @@ async def test_unreadable_body_is_refused_before_its_handler() -> None:
     app = AdminApp(LIVE, handlers(streams_kick=failing(AssertionError("never called"))))
     answer = await call(app, "/streams.kick", b'{"stream": null}')
     assert (answer.status, answer.body["error"]["kind"]) == (400, "MalformedRequest")
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    path=st.one_of(st.sampled_from([f"/{verb}" for verb in VERBS]), st.text()),
+    method=st.sampled_from(["POST", "POST", "POST", "GET", "BREW"]),
+    body=st.one_of(
+        st.binary(max_size=200),
+        st.recursive(
+            st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+            lambda inner: (
+                st.lists(inner) | st.dictionaries(st.text() | st.sampled_from(["stream", "id", "until"]), inner)
+            ),
+        ).map(lambda value: json.dumps(value).encode()),
+    ),
+)
+def test_whatever_comes_gets_an_answer_of_the_contract(path: str, method: str, body: bytes) -> None:
+    answer = asyncio.run(call(AdminApp(LIVE, handlers()), path, body, method=method))
+    assert answer.status in (200, 400, 404, 405)
+    assert set(answer.body) == ({"result"} if answer.status == 200 else {"error"})
 
 
 async def test_body_has_a_bound() -> None:

@@ -60,4 +60,4 @@ def rm(account: str, /, *, common: Common = NO_CHOICES) -> None:
 
 def origin(configured: bool) -> str:
     """Return where an owner is to be changed."""
-    return "settings file" if configured else "added"
+    return "settings" if configured else "added"

@@ -79,7 +79,7 @@ async def test_what_the_settings_have_is_taken_out_there() -> None:
             verbs.RemoveKey(access_key="AKone"),
             verbs.RemoveVhost(name="demo"),
         ):
-            with pytest.raises(Conflict, match="comes from the settings; take it out there"):
+            with pytest.raises(Conflict, match=r"comes from the settings; take it out there,.* then `penstock reload`"):
                 await desk.ask(ask)
         assert "AKone" in desk.live.registry.keys
 

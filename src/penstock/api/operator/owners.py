@@ -61,7 +61,9 @@ async def add_key(desk: Desk, ask: verbs.AddKey) -> verbs.KeyAdded:
 
 
 async def remove_key(desk: Desk, ask: verbs.RemoveKey) -> Done:
-    _refuse_configured(f"key {ask.access_key}", desk.live.registry.keys.get(ask.access_key))
+    # One that was made at the first start stands in a file of its own.
+    where = f"there, or out of {accounts.CREDENTIALS} in the data folder,"
+    _refuse_configured(f"key {ask.access_key}", desk.live.registry.keys.get(ask.access_key), where)
     await accounts.remove_key(desk.live, ask.access_key)
     return Done()
 
@@ -113,7 +115,7 @@ def _vhost(live: Live, vhost: Vhost) -> verbs.Vhost:
     )
 
 
-def _refuse_configured(what: str, row: Account | AccessKey | Vhost | None) -> None:
+def _refuse_configured(what: str, row: Account | AccessKey | Vhost | None, where: str = "there,") -> None:
     """What the settings have would be there again with the next reload."""
     if row is not None and row.configured:
-        raise Conflict(f"{what} comes from the settings; take it out there, then `penstock reload`")
+        raise Conflict(f"{what} comes from the settings; take it out {where} then `penstock reload`")
