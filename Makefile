@@ -34,7 +34,7 @@ bench: $(VENV)/.dev ## measure, beside the servers that Debian has
 	@$(BIN)/python -m bench.run all
 
 docs: $(VENV)/.dev ## write the pages that are made from the code
-	@$(BIN)/python tools/docs.py
+	@$(BIN)/python -m tools.docs
 
 clean: ## remove the environment, caches and build results; data/ stays
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .peers bench/.work

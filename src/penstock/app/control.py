@@ -14,10 +14,13 @@ from typing import Final
 
 from msgspec import Struct, structs
 
+from penstock.api.admin import AdminApp
 from penstock.api.connections import Doorkeeper
 from penstock.api.gateway import Gateway
 from penstock.api.http import HttpServer, RequestApp
 from penstock.api.kingsoft import handlers as kingsoft
+from penstock.api.operator.desk import Desk
+from penstock.api.operator.handlers import HANDLERS
 from penstock.api.ratelimit import RateLimits
 from penstock.app.certificates import tls_context
 from penstock.app.timers import every
@@ -156,6 +159,11 @@ class Control:
             await server.listen(plain)
         if (secure := listeners.get("api_tls")) is not None:
             await server.listen(secure, tls_context(self.config))
+        if (admin := listeners.get("admin")) is not None:
+            desk = Desk.of(self.live, self.explanations, self.reload, self.config, listeners)
+            office = HttpServer(AdminApp(desk, HANDLERS))
+            self._servers.append(office)
+            await office.listen(admin)
 
     async def _sweep(self) -> None:
         await retention.sweep(self.live, self.config.retention)
