@@ -253,3 +253,6 @@ class Wire(Protocol):
         Any exception has an answer; what is no `PenstockError` becomes the cloud's word for an
         unknown fault, and its text is not told.
         """
+
+    def code_of(self, error: Exception) -> str:
+        """Return the cloud's code of an error, as `encode_error` tells it; for logs and `explain`."""

@@ -258,6 +258,11 @@ def encode_error(error: Exception, request: HttpRequest, request_id: str) -> Htt
     return _answer(code.status, XML, text.encode())
 
 
+def code_of(error: Exception) -> str:
+    """Return the code that an error travels as: an `Error` object's, or a RetCode's digits."""
+    return str(codes.code_of(error).code)
+
+
 def _ret(code: int, detail: str = "") -> dict[str, Any]:
     return {"RetCode": code, "RetMsg": f"{codes.RET_MSGS[code]}{detail}"}
 
