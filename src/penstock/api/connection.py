@@ -166,7 +166,8 @@ class ApiConnection(HttpToolsProtocol):
         self._count_head(len(name) + len(value) + 4)
         if len(self.headers) >= MAX_HEADER_LINES:
             self._give_up(_HEAD_TOO_LARGE)
-        self.headers.append((name.lower(), value))
+        # llhttp leaves the white space behind a value, which is no part of it.
+        self.headers.append((name.lower(), value.strip(b" \t")))
 
     def _count_head(self, size: int) -> None:
         self._head_size += size
@@ -201,10 +202,10 @@ class ApiConnection(HttpToolsProtocol):
                 lengths.append(value)
             elif name == b"transfer-encoding":
                 is_chunked = True
-                if value.strip().lower() != b"chunked" or version == "1.0":
+                if value.lower() != b"chunked" or version == "1.0":
                     self._give_up(HttpError(400, "Transfer-Encoding must be chunked, and nothing else, in HTTP/1.1"))
             elif name == b"expect":
-                expects = value.strip().lower() == b"100-continue"
+                expects = value.lower() == b"100-continue"
         if len(lengths) + is_chunked > 1:
             self._give_up(HttpError(400, "the body has more than one length"))
         if len(hosts) > 1 or (version == "1.1" and not hosts):

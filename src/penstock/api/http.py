@@ -91,8 +91,8 @@ class HttpServer:
 
     async def close(self, drain_s: float = DRAIN_S) -> None:
         """Take no more connections and requests, let answers go out, and cut what is left after `drain_s`."""
-        for listener in self._listeners:
-            listener.close()
+        while self._listeners:
+            self._listeners.pop().close()
         for task in self._arriving:
             task.cancel()
         for connection in self._connections():
