@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TypeVar
 
-from bench.results import Fanout, Ingest, Kick, Result
+from bench.results import Api, Fanout, Ingest, Kick, Result
 
 REFERENCE = "nginx-rtmp"  # its RTMP players and its publishers are what ratios are taken against
+
+ECHO = "starlette"  # what API calls are compared with
 
 T = TypeVar("T")
 
@@ -23,11 +25,14 @@ class Findings:
         self._fanouts: dict[tuple[str, str, int], list[Fanout]] = {}
         self._ingests: dict[tuple[str, int], list[Ingest]] = {}
         self.kicks: list[Kick] = []
+        self.apis: dict[str, list[Api]] = {}
         for result in results:
             if isinstance(result, Fanout):
                 self._fanouts.setdefault((result.server, result.protocol, result.players), []).append(result)
             elif isinstance(result, Ingest):
                 self._ingests.setdefault((result.server, result.publishers), []).append(result)
+            elif isinstance(result, Api):
+                self.apis.setdefault(result.server, []).append(result)
             else:
                 self.kicks.append(result)
 
@@ -46,6 +51,11 @@ class Findings:
         """CPU per player of a server to the reference's RTMP, at this many players and in this run."""
         ours, theirs = self.fanout(server, protocol, players), self.fanout(REFERENCE, "rtmp", players)
         return mid(ours, lambda r: r.cpu_us) / mid(theirs, lambda r: r.cpu_us) if ours and theirs else None
+
+    def call_ratio(self, server: str) -> float | None:
+        """Calls a core of a server to the bare echo's, in this run."""
+        ours, theirs = self.apis.get(server), self.apis.get(ECHO)
+        return mid(ours, lambda r: r.calls_per_s) / mid(theirs, lambda r: r.calls_per_s) if ours and theirs else None
 
     def ingest_ratio(self, server: str, publishers: int) -> float | None:
         ours, theirs = self._ingests.get((server, publishers)), self._ingests.get((REFERENCE, publishers))
@@ -122,6 +132,30 @@ def _kick_rows(found: Findings) -> list[list[str]]:
     ]
 
 
+def _api_rows(found: Findings) -> list[list[str]]:
+    return [
+        [
+            server,
+            f"{case[0].connections}",
+            f"{mid(case, lambda r: r.calls_per_s):,.0f}",
+            _ratio(found.call_ratio(server)),
+            f"{mid(case, lambda r: r.cpu_us):.0f}",
+            f"{mid(case, lambda r: r.latency_p50_ms):.2f} / {mid(case, lambda r: r.latency_p99_ms):.2f}",
+            f"{max(r.failed for r in case)}",
+            f"{mid(case, lambda r: r.cpu_share):.0%}",
+            f"{mid(case, lambda r: r.load_share):.0%}",
+            f"{mid(case, lambda r: r.foreign_share):.0%}",
+        ]
+        for server, case in found.apis.items()
+    ]
+
+
+def _call_ratio(found: Findings) -> float | None:
+    """An answer that is not the one asked for is no answer: then there is nothing to compare."""
+    failed = any(r.failed for case in found.apis.values() for r in case)
+    return 0.0 if failed else found.call_ratio("penstock")
+
+
 @dataclass(frozen=True)
 class Target:
     """`measured` gives None where the run has nothing to judge it by."""
@@ -192,6 +226,7 @@ TARGETS = (
     Target("publishers a core, nobody playing", 600, _publishers, at_least=True),
     Target("kick, 500 attached: publisher closed, p99 ms", 10, _kicked(lambda k: k.publisher_p99_ms)),
     Target("kick, 500 attached: last player closed, p50 ms", 10, _kicked(_last_player)),
+    Target("API: calls a core to a bare Starlette echo's", 0.5, _call_ratio, at_least=True),
 )
 
 _FANOUT = ["server", "players by", "players", "CPU µs / player-s", f"to {REFERENCE}", "RSS KiB / player",
@@ -208,6 +243,8 @@ _INGEST = [
 ]
 _KICK = ["server", "players", "rounds", "publisher closed ms p50 / p99", "first player p50", "last player p50 / p99",
          "left open"]  # fmt: skip
+_API = ["server", "connections", "calls / s", f"to {ECHO}", "CPU µs / call", "latency ms p50 / p99", "failed", "core",
+        "load's core", "foreign"]  # fmt: skip
 
 
 def markdown(results: Iterable[Result]) -> str:
@@ -220,6 +257,8 @@ def markdown(results: Iterable[Result]) -> str:
         lines += _table(_INGEST, _ingest_rows(found))
     if found.kicks:
         lines += _table(_KICK, _kick_rows(found))
+    if found.apis:
+        lines += _table(_API, _api_rows(found))
     judged = [row for target in TARGETS if (row := target.row(found))]
     if judged:
         lines += _table(["target", "", "wanted", "measured"], judged)

@@ -4,6 +4,7 @@ python -m bench.run                       everything, with the targets at the en
 python -m bench.run fanout --players 300 --seconds 5 --servers penstock,nginx-rtmp
 python -m bench.run ingest --publishers 200,400,600
 python -m bench.run kick --attached 500 --rounds 30
+python -m bench.run api --seconds 5
 python -m bench.run report FILE           the tables of an earlier run again
 """
 
@@ -24,6 +25,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bench import report, workshop
+from bench.api import TARGETS, api
 from bench.control import CONTROLS
 from bench.kick import kick
 from bench.measure import Setup, fanout, ingest
@@ -58,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m bench.run", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", nargs="?", default="all", choices=["all", "fanout", "ingest", "kick", "report"],
+    parser.add_argument("what", nargs="?", default="all", choices=["all", "fanout", "ingest", "kick", "api", "report"],
                         help="which measurement; all by default")  # fmt: skip
     parser.add_argument("file", nargs="?", type=Path, help="report: the JSON lines of an earlier run")
     add = parser.add_argument
@@ -117,6 +119,11 @@ def _kick_cases(options: argparse.Namespace, setup: Setup) -> Iterator[Case]:
         )
 
 
+def _api_cases(setup: Setup, repeat: int) -> Iterator[Case]:
+    for target in TARGETS:
+        yield Case(f"api: {target.name}", lambda t=target: api(setup, t, repeat))  # type: ignore[misc]
+
+
 def _plan(options: argparse.Namespace, setup: Setup) -> list[Case]:
     """All cases; servers alternate within each repeat, so that a drift of the machine meets all of them."""
     cases: list[Case] = []
@@ -125,6 +132,8 @@ def _plan(options: argparse.Namespace, setup: Setup) -> list[Case]:
             cases += _fanout_cases(options, setup, repeat)
         if options.what in ("all", "ingest"):
             cases += _ingest_cases(options, setup, repeat)
+        if options.what in ("all", "api"):
+            cases += _api_cases(setup, repeat)
     if options.what in ("all", "kick"):
         cases += _kick_cases(options, setup)
     return cases
@@ -175,7 +184,8 @@ def _prepare(options: argparse.Namespace) -> Setup:
     """Settle this process and its children: cores, limits, signals, a clean folder for logs."""
     workshop.need("taskset", "it keeps server and load on cores of their own")
     workshop.load_generator()
-    workshop.sample()
+    if options.what != "api":
+        workshop.sample()
     if {options.server_core, options.load_core} - os.sched_getaffinity(0):
         raise BenchError("--server-core and --load-core must be cores of this machine")
     os.sched_setaffinity(0, {options.load_core})  # the runner, too, stays off the server's core

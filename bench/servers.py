@@ -169,7 +169,17 @@ def _free_ports() -> Iterator[int]:
 _ports = _free_ports()  # one run never gives a port twice: old connections may linger on it
 
 
-def _await_port(port: int, child: Child) -> None:
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody listens on, and that this run has not had."""
+    return next(_ports)
+
+
+def await_port(port: int, child: Child) -> None:
+    """Wait until the server answers on `port`.
+
+    Raises:
+        BenchError: it ended, or nothing listens after 20 s.
+    """
     deadline = time.monotonic() + _START_S
     while time.monotonic() < deadline:
         if not child.running:
@@ -189,10 +199,10 @@ def running(server: Server, folder: Path, core: int) -> Iterator[Running]:
         BenchError: it is not installed, or did not start.
     """
     folder.mkdir(parents=True)
-    ports = Ports(rtmp=next(_ports), http=next(_ports))
+    ports = Ports(rtmp=free_port(), http=free_port())
     command = server.configure(folder, ports)
     with Child(command, core=core, log=folder / "server.log", cwd=folder) as child:
         for port in (ports.rtmp, ports.http):
-            _await_port(port, child)
+            await_port(port, child)
         time.sleep(0.5)  # what a server still does after its first answer is not to be measured
         yield Running(server, child, ports, folder)

@@ -148,10 +148,10 @@ def test_a_room_without_a_rank_is_an_error() -> None:
         list(violations(Path("penstock/cellar/wine.py"), ""))
 
 
-SERVER_ROOMS = {"app", "processes", "supervisor", "servers", "engine", "domain", "storage", "tls"}
+SERVER_ROOMS = {"api", "app", "processes", "supervisor", "servers", "engine", "domain", "storage", "tls"}
 SERVER_MODULES = {
     *("asyncio", "http", "multiprocessing", "socket", "ssl"),
-    *("alembic", "av", "cryptography", "h11", "sqlalchemy", "uvloop"),
+    *("alembic", "av", "cryptography", "h11", "httptools", "sqlalchemy", "uvicorn", "uvloop"),
 }
 
 
