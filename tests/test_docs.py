@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,9 +12,10 @@ from cyclopts import App
 
 from penstock.admin.verbs import VERBS
 from penstock.cli import main
+from penstock.cli.welcome import Places, welcome
 from penstock.config import Config, load, settings
 from penstock.settings import Setting
-from tools import docs
+from tools import docs, picture
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("bench/*.md")])
@@ -120,6 +122,21 @@ def test_a_dead_link_would_be_seen(tmp_path: Path) -> None:
         "[e](#here)\n```\n[f](also-gone.md)\n```\n[g]: gone-too.md\n# Here\n"
     )
     assert [dead.split(": ")[1] for dead in dead_links(page)] == ["gone.md", "other.md#not-a-heading", "gone-too.md"]
+
+
+def test_the_readmes_picture_shows_what_the_server_prints_today() -> None:
+    shown: dict[str, str] = {}
+    for line, text in re.findall(r"clip-path=\"url\(#(\S+?)\)\"[^>]*>(.*?)</text>", picture.PICTURE.read_text()):
+        shown[line] = shown.get(line, "") + html.unescape(text).replace("\xa0", " ")
+    words = {word for text in shown.values() for word in re.split(r" {2,}", text)}
+
+    config = Config(data_dir=picture.FOLDER / "data")
+    ports = {"rtmp": 1935, "http": 8081, "https": 8444}
+    printed = welcome(Places.of(config, ports), config, (1024, 1024), on_air="test")
+    wanted = {word for line in printed.splitlines() for word in re.split(r" {2,}", line.strip())}
+    # How many files may be open is the machine's own.
+    missing = wanted - words - {"1024"}
+    assert missing == set(), "run `python tools/picture.py`"
 
 
 def test_no_file_names_a_place_on_somebodys_machine() -> None:
