@@ -7,9 +7,12 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import pytest
+
+import penstock
 
 SOURCE = Path(__file__).resolve().parent.parent / "src"
 PACKAGE = "penstock"
@@ -41,12 +44,18 @@ FORBIDDEN = (
     ("servers", f"{PACKAGE}.domain", "servers ask the domain over the link"),
     *(("", f"{PACKAGE}.{room}", "the package itself loads no room") for room in RANK if room),
 )
+# The package's own names that are loaded late have their types from here: imports for the eyes of mypy alone.
+SHOWN_BY_THE_PACKAGE = "sdk"
 
 
 def imported(path: Path, source: str) -> Iterator[tuple[int, str]]:
     """Yield (line, module) for each import of a file below `SOURCE`, in absolute names."""
     package = path.with_suffix("").parts[:-1]
-    for node in ast.walk(ast.parse(source)):
+    tree = ast.parse(source)
+    shown = set(only_for_mypy(tree)) if room_of(".".join(package)) == "" and path.stem == "__init__" else set()
+    for node in ast.walk(tree):
+        if node in shown:
+            continue
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -55,6 +64,15 @@ def imported(path: Path, source: str) -> Iterator[tuple[int, str]]:
             # `from penstock import tls` names a room only by its last word.
             names = [f"{module}.{alias.name}" for alias in node.names] if module == PACKAGE else [module]
             yield from ((node.lineno, name) for name in names)
+
+
+def only_for_mypy(tree: ast.Module) -> Iterator[ast.stmt]:
+    """Yield the imports below `if TYPE_CHECKING:` from the one room whose names the package shows."""
+    for block in tree.body:
+        if isinstance(block, ast.If) and isinstance(block.test, ast.Name) and block.test.id == "TYPE_CHECKING":
+            for node in block.body:
+                if isinstance(node, ast.ImportFrom) and room_of(node.module or "") == SHOWN_BY_THE_PACKAGE:
+                    yield node
 
 
 def room_of(module: str) -> str | None:
@@ -119,6 +137,10 @@ def test_imports_run_one_way() -> None:
         ("protocols/rtmp/chunk.py", "from ...config import Config", "config stands beside it"),
         ("errors.py", "from penstock.model import Kind", "model stands above it"),
         ("__init__.py", "from penstock.model import Kind", "the package itself loads no room"),
+        ("__init__.py", "from penstock.sdk.kingsoft import Kingsoft", "the package itself loads no room"),
+        ("__init__.py", "if TYPE_CHECKING:\n    from penstock.app import run", "the package itself loads no room"),
+        ("__init__.py", "if True:\n    from penstock.sdk import client", "the package itself loads no room"),
+        ("errors.py", "if TYPE_CHECKING:\n    from penstock.sdk import client", "sdk stands above it"),
         ("link/local.py", "import penstock.cellar", "no rank for the room 'cellar'"),
     ],
 )
@@ -137,6 +159,7 @@ def test_a_forbidden_import_is_named_with_its_place_and_rule(path: str, source: 
         ("engine/hub.py", "import asyncio\nfrom penstock.protocols import flv\nfrom .stream import Stream"),
         ("protocols/rtmp/chunk.py", "import timeit\nfrom ..amf0 import decode\nfrom penstock.model import Kind"),
         ("model.py", "import time\nfrom penstock.errors import DomainError"),
+        ("__init__.py", "if TYPE_CHECKING:\n    from penstock.sdk.kingsoft import Kingsoft"),
     ],
 )
 def test_what_the_order_allows_is_not_named(path: str, source: str) -> None:
@@ -148,11 +171,11 @@ def test_a_room_without_a_rank_is_an_error() -> None:
         list(violations(Path("penstock/cellar/wine.py"), ""))
 
 
-SERVER_ROOMS = {"app", "processes", "supervisor", "servers", "engine", "domain", "storage", "tls"}
-SERVER_MODULES = {
-    *("asyncio", "http", "multiprocessing", "socket", "ssl"),
-    *("alembic", "av", "cryptography", "h11", "sqlalchemy", "uvloop"),
-}
+SERVER_ROOMS = {"app", "processes", "supervisor", "api", "servers", "engine", "domain", "storage", "link", "tls"}
+SERVER_PACKAGES = {"alembic", "av", "cryptography", "h11", "httptools", "sqlalchemy", "uvicorn", "uvloop"}
+# What a client needs at its first call, or never.
+LATE_MODULES = {"asyncio", "http", "httpcore2", "httpx2", "multiprocessing", "socket", "ssl"}
+KEYS = "access_key='AK', secret_key='secret'"
 
 
 def loaded_by(statement: str) -> set[str]:
@@ -163,12 +186,49 @@ def loaded_by(statement: str) -> set[str]:
     return set(answer.stdout.split())
 
 
-def test_importing_the_package_loads_no_server_code() -> None:
+def tops(modules: set[str]) -> set[str]:
+    return {module.partition(".")[0] for module in modules}
+
+
+def test_importing_the_package_loads_no_room_of_it() -> None:
     modules = loaded_by("import penstock")
-    assert PACKAGE in modules
-    assert {module.partition(".")[0] for module in modules} & SERVER_MODULES == set()
+    assert {module for module in modules if room_of(module) is not None} == {PACKAGE}
+    assert tops(modules) & (SERVER_PACKAGES | LATE_MODULES | {"msgspec"}) == set()
+
+
+@pytest.mark.parametrize("name", ["Kingsoft", "AsyncKingsoft"])
+def test_making_a_client_loads_neither_server_code_nor_sockets(name: str) -> None:
+    modules = loaded_by(f"from penstock import {name}; {name}({KEYS})")
+    assert "penstock.sdk.kingsoft" in modules
+    assert tops(modules) & (SERVER_PACKAGES | LATE_MODULES) == set()
     assert {room_of(module) for module in modules} & SERVER_ROOMS == set()
+
+
+def test_the_package_shows_the_same_names_to_everybody() -> None:
+    shown = {
+        alias.name
+        for node in only_for_mypy(ast.parse((SOURCE / PACKAGE / "__init__.py").read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    assert set(penstock._HOMES) == shown
+    assert {*shown, "__version__"} == set(penstock.__all__)
+    assert {room_of(home) for home in penstock._HOMES.values()} == {SHOWN_BY_THE_PACKAGE}
+    assert shown <= set(dir(penstock))
+
+
+@pytest.mark.parametrize("name", penstock._HOMES)
+def test_a_late_name_is_the_one_of_its_module(name: str) -> None:
+    assert getattr(penstock, name) is getattr(import_module(penstock._HOMES[name]), name)
+
+
+def test_a_name_that_the_package_has_not_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="'penstock' has no attribute 'Kingsfot'"):
+        getattr(penstock, "Kingsfot")  # noqa: B009 - mypy would refuse the name
+    with pytest.raises(ImportError, match="cannot import name 'Kingsfot'"):
+        exec("from penstock import Kingsfot", {})
 
 
 def test_server_code_would_be_seen() -> None:
     assert {"asyncio", "socket"} <= loaded_by("import penstock, asyncio")
+    assert "penstock.link" in loaded_by("import penstock.link")
