@@ -1,4 +1,4 @@
-"""Writes the pages of `docs/` that are made from the code: `python tools/docs.py`."""
+"""Writes the pages of `docs/` that are made from the code: `python -m tools.docs`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 from penstock.config import settings
 from penstock.settings import Setting
+from tools import operations
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 
@@ -112,7 +113,7 @@ def _last(key: str) -> str:
     return key.rpartition(".")[2]
 
 
-PAGES = {"configuration.md": configuration}
+PAGES = {"configuration.md": configuration, "operations.md": operations.page}
 
 
 def main() -> None:
