@@ -41,6 +41,7 @@
     │   └── DryRun              it would have worked
     └── CallError               SDK side
         ├── TransportError      no answer
+        ├── WaitTimeout         (and a TimeoutError) what was waited for did not come
         └── ApiError            (cloud, code, message, request_id, status, kind)
 
 A fault of our own is an ``AssertionError`` and is never caught by name.
@@ -263,6 +264,10 @@ class CallError(PenstockError):
 
 class TransportError(CallError):
     """No answer came: no connection, or a time-out. Whether the call acted is unknown."""
+
+
+class WaitTimeout(CallError, TimeoutError):
+    """What was waited for did not come in time."""
 
 
 class ApiError(CallError):
