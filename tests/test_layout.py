@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -44,18 +43,35 @@ FORBIDDEN = (
     ("servers", f"{PACKAGE}.domain", "servers ask the domain over the link"),
     *(("", f"{PACKAGE}.{room}", "the package itself loads no room") for room in RANK if room),
 )
-# The package's own names that are loaded late have their types from here: imports for the eyes of mypy alone.
-SHOWN_BY_THE_PACKAGE = "sdk"
+
+# What the package itself hands out comes from these, when it is first used. It names them for type checkers.
+HANDING_OUT = {"sdk", "errors"}
+# What a client of a cloud needs; nothing else is loaded with it.
+SDK_ROOMS = {"", "sdk", "clouds", "model", "errors"}
+
+
+def is_for_types(node: ast.AST) -> bool:
+    """True for `if TYPE_CHECKING:`, whose body never runs."""
+    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+
+
+def running(node: ast.AST) -> Iterator[ast.AST]:
+    """Walk what runs, which is all but imports for type checkers."""
+    yield node
+    for child in ast.iter_child_nodes(node):
+        if not is_for_types(child):
+            yield from running(child)
 
 
 def imported(path: Path, source: str) -> Iterator[tuple[int, str]]:
-    """Yield (line, module) for each import of a file below `SOURCE`, in absolute names."""
+    """Yield (line, module) for each import of a file below `SOURCE`, in absolute names.
+
+    What stands there for type checkers counts too: a room that knows another's types depends on it. The
+    package itself alone is excused, as whoever imports any room runs it first.
+    """
     package = path.with_suffix("").parts[:-1]
     tree = ast.parse(source)
-    shown = set(only_for_mypy(tree)) if room_of(".".join(package)) == "" and path.stem == "__init__" else set()
-    for node in ast.walk(tree):
-        if node in shown:
-            continue
+    for node in running(tree) if path == Path(PACKAGE) / "__init__.py" else ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -64,15 +80,6 @@ def imported(path: Path, source: str) -> Iterator[tuple[int, str]]:
             # `from penstock import tls` names a room only by its last word.
             names = [f"{module}.{alias.name}" for alias in node.names] if module == PACKAGE else [module]
             yield from ((node.lineno, name) for name in names)
-
-
-def only_for_mypy(tree: ast.Module) -> Iterator[ast.stmt]:
-    """Yield the imports below `if TYPE_CHECKING:` from the one room whose names the package shows."""
-    for block in tree.body:
-        if isinstance(block, ast.If) and isinstance(block.test, ast.Name) and block.test.id == "TYPE_CHECKING":
-            for node in block.body:
-                if isinstance(node, ast.ImportFrom) and room_of(node.module or "") == SHOWN_BY_THE_PACKAGE:
-                    yield node
 
 
 def room_of(module: str) -> str | None:
@@ -137,10 +144,8 @@ def test_imports_run_one_way() -> None:
         ("protocols/rtmp/chunk.py", "from ...config import Config", "config stands beside it"),
         ("errors.py", "from penstock.model import Kind", "model stands above it"),
         ("__init__.py", "from penstock.model import Kind", "the package itself loads no room"),
-        ("__init__.py", "from penstock.sdk.kingsoft import Kingsoft", "the package itself loads no room"),
-        ("__init__.py", "if TYPE_CHECKING:\n    from penstock.app import run", "the package itself loads no room"),
-        ("__init__.py", "if True:\n    from penstock.sdk import client", "the package itself loads no room"),
-        ("errors.py", "if TYPE_CHECKING:\n    from penstock.sdk import client", "sdk stands above it"),
+        ("__init__.py", "if not TYPE_CHECKING:\n    import penstock.sdk.kingsoft", ":2: penstock may not import"),
+        ("engine/hub.py", "if TYPE_CHECKING:\n    from penstock.servers import rtmp", "servers stands above it"),
         ("link/local.py", "import penstock.cellar", "no rank for the room 'cellar'"),
     ],
 )
@@ -171,13 +176,6 @@ def test_a_room_without_a_rank_is_an_error() -> None:
         list(violations(Path("penstock/cellar/wine.py"), ""))
 
 
-SERVER_ROOMS = {"app", "processes", "supervisor", "api", "servers", "engine", "domain", "storage", "link", "tls"}
-SERVER_PACKAGES = {"alembic", "av", "cryptography", "h11", "httptools", "sqlalchemy", "uvicorn", "uvloop"}
-# What a client needs at its first call, or never.
-LATE_MODULES = {"asyncio", "http", "httpcore2", "httpx2", "multiprocessing", "socket", "ssl"}
-KEYS = "access_key='AK', secret_key='secret'"
-
-
 def loaded_by(statement: str) -> set[str]:
     """Return the modules that a fresh interpreter has after `statement`, and had not before."""
     code = f"import sys; before = set(sys.modules); {statement}; print(*sorted(set(sys.modules) - before))"
@@ -186,49 +184,56 @@ def loaded_by(statement: str) -> set[str]:
     return set(answer.stdout.split())
 
 
-def tops(modules: set[str]) -> set[str]:
-    return {module.partition(".")[0] for module in modules}
+def rooms(modules: set[str]) -> set[str]:
+    return {room for module in modules if (room := room_of(module)) is not None}
 
 
-def test_importing_the_package_loads_no_room_of_it() -> None:
+def packages(modules: set[str]) -> set[str]:
+    """Return what others made, and pip installed."""
+    return {module.partition(".")[0] for module in modules} - sys.stdlib_module_names - {PACKAGE}
+
+
+def test_importing_the_package_loads_no_room_and_no_library() -> None:
     modules = loaded_by("import penstock")
-    assert {module for module in modules if room_of(module) is not None} == {PACKAGE}
-    assert tops(modules) & (SERVER_PACKAGES | LATE_MODULES | {"msgspec"}) == set()
+    assert (rooms(modules), packages(modules)) == ({""}, set())
+    # Half of these would be more than the rest of it.
+    assert modules & {"asyncio", "dataclasses", "inspect", "logging", "socket", "ssl", "typing"} == set()
 
 
 @pytest.mark.parametrize("name", ["Kingsoft", "AsyncKingsoft"])
-def test_making_a_client_loads_neither_server_code_nor_sockets(name: str) -> None:
-    modules = loaded_by(f"from penstock import {name}; {name}({KEYS})")
-    assert "penstock.sdk.kingsoft" in modules
-    assert tops(modules) & (SERVER_PACKAGES | LATE_MODULES) == set()
-    assert {room_of(module) for module in modules} & SERVER_ROOMS == set()
+def test_making_a_client_loads_neither_the_server_nor_http(name: str) -> None:
+    modules = loaded_by(f"import penstock; penstock.{name}(access_key='a', secret_key='b')")
+    assert rooms(modules) == SDK_ROOMS
+    assert packages(modules) <= {"msgspec", "typing_extensions"}
+    assert modules & {"asyncio", "http.client", "socket", "ssl"} == set()
 
 
-def test_the_package_shows_the_same_names_to_everybody() -> None:
-    shown = {
-        alias.name
-        for node in only_for_mypy(ast.parse((SOURCE / PACKAGE / "__init__.py").read_text(encoding="utf-8")))
-        if isinstance(node, ast.ImportFrom)
-        for alias in node.names
-    }
-    assert set(penstock._HOMES) == shown
-    assert {*shown, "__version__"} == set(penstock.__all__)
-    assert {room_of(home) for home in penstock._HOMES.values()} == {SHOWN_BY_THE_PACKAGE}
-    assert shown <= set(dir(penstock))
+def test_what_is_loaded_would_be_seen() -> None:
+    modules = loaded_by("import penstock.engine.hub, h11")
+    assert {"engine", "protocols"} <= rooms(modules)
+    assert "h11" in packages(modules)
 
 
-@pytest.mark.parametrize("name", penstock._HOMES)
-def test_a_late_name_is_the_one_of_its_module(name: str) -> None:
-    assert getattr(penstock, name) is getattr(import_module(penstock._HOMES[name]), name)
+def test_the_package_hands_out_what_it_says() -> None:
+    source = (SOURCE / PACKAGE / "__init__.py").read_text(encoding="utf-8")
+    (for_types,) = (node for node in ast.walk(ast.parse(source)) if is_for_types(node))
+    named = {alias.name for node in ast.walk(for_types) if isinstance(node, ast.ImportFrom) for alias in node.names}
+    assert named == penstock._HANDED_OUT.keys()
+    assert set(penstock.__all__) == named | {"__version__"} == set(dir(penstock))
+    assert rooms({module for module, _ in penstock._HANDED_OUT.values()}) <= HANDING_OUT
+    assert [getattr(penstock, name) for name in penstock.__all__]
 
 
-def test_a_name_that_the_package_has_not_is_an_attribute_error() -> None:
-    with pytest.raises(AttributeError, match="'penstock' has no attribute 'Kingsfot'"):
-        getattr(penstock, "Kingsfot")  # noqa: B009 - mypy would refuse the name
+def test_what_it_hands_out_is_the_thing_itself() -> None:
+    from penstock import AsyncKingsoft, Kingsoft, errors
+    from penstock.sdk import kingsoft
+
+    assert (AsyncKingsoft, Kingsoft) == (kingsoft.AsyncKingsoft, kingsoft.Kingsoft)
+    assert issubclass(errors.NotFound, errors.PenstockError)
+
+
+def test_another_name_is_an_ordinary_error() -> None:
+    with pytest.raises(AttributeError, match=r"module 'penstock' has no attribute 'Kingsfot'"):
+        _ = penstock.Kingsfot  # type: ignore[attr-defined]
     with pytest.raises(ImportError, match="cannot import name 'Kingsfot'"):
-        exec("from penstock import Kingsfot", {})
-
-
-def test_server_code_would_be_seen() -> None:
-    assert {"asyncio", "socket"} <= loaded_by("import penstock, asyncio")
-    assert "penstock.link" in loaded_by("import penstock.link")
+        from penstock import Kingsfot  # type: ignore[attr-defined]  # noqa: F401

@@ -1,38 +1,43 @@
-"""Penstock: a live-streaming cloud that runs on one's own machine.
+"""Penstock: a live-streaming cloud that runs on one's own machine, and the SDK for it and for public ones.
 
-The SDK's clients can be imported from here (`from penstock import Kingsoft`); each is loaded when it is
-first asked for, as a server and its workers need none of them.
+    from penstock import Kingsoft, errors
+
+What the package hands out is loaded when it is first used: importing it costs next to nothing, and a
+program that only calls a cloud never loads the server.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from importlib import import_module
 
+# Type checkers take a name of this spelling for true; importing it from `typing` would load that.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from penstock import errors
     from penstock.sdk.kingsoft import AsyncKingsoft, Kingsoft
-
-__all__ = ["AsyncKingsoft", "Kingsoft", "__version__"]
 
 __version__ = "0.1.0"
 
-# Each name that is loaded late, and the module that has it.
-_HOMES = {
-    "AsyncKingsoft": "penstock.sdk.kingsoft",
-    "Kingsoft": "penstock.sdk.kingsoft",
+__all__ = ["AsyncKingsoft", "Kingsoft", "__version__", "errors"]
+
+# Where each name comes from: a module, and what is taken out of it; nothing: the module itself.
+_HANDED_OUT = {
+    "AsyncKingsoft": ("penstock.sdk.kingsoft", "AsyncKingsoft"),
+    "Kingsoft": ("penstock.sdk.kingsoft", "Kingsoft"),
+    "errors": ("penstock.errors", ""),
 }
 
-
-if not TYPE_CHECKING:  # mypy knows the names from above, and sees a wrong one
+# Hidden from type checkers, which else would let every name pass.
+if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> object:
-        if name not in _HOMES:
+        if name not in _HANDED_OUT:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        from importlib import import_module  # noqa: PLC0415  only whoever asks pays for it
-
-        found: object = getattr(import_module(_HOMES[name]), name)
-        globals()[name] = found  # so that this function is not asked again
-        return found
+        module, inner = _HANDED_OUT[name]
+        found = import_module(module)
+        value = globals()[name] = getattr(found, inner) if inner else found
+        return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOMES})
+    return __all__

@@ -181,7 +181,7 @@ class AsyncClient(_Base["httpx2.AsyncBaseTransport"]):
     """A client for one asyncio loop; tasks may share one."""
 
     async def _sleep(self, seconds: float) -> None:
-        import asyncio  # noqa: PLC0415  whoever comes here has it; the other clients do without
+        import asyncio  # noqa: PLC0415  a blocking client has no use for it
 
         await asyncio.sleep(seconds)
 
