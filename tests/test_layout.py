@@ -26,7 +26,7 @@ ORDER = (
     {"servers", "workers", "api", "sdk"},
     {"domain", "engine"},
     {"link"},
-    {"clouds", "protocols", "storage", "analytics", "config", "tls"},
+    {"admin", "clouds", "protocols", "storage", "analytics", "config", "tls"},
     {"model", "settings"},
     {"errors"},
     {""},
@@ -39,6 +39,7 @@ FORBIDDEN = (
     *(("protocols", name, "protocols turn bytes into messages") for name in ("asyncio", "time", "select", *NETWORK)),
     *(("engine", name, "the engine has no sockets") for name in NETWORK),
     *(("clouds", name, "a contract talks to nobody") for name in ("asyncio", "time", "select", *NETWORK)),
+    *(("admin", name, "a contract talks to nobody") for name in ("asyncio", "time", "select", *NETWORK)),
     ("servers", f"{PACKAGE}.domain", "servers ask the domain over the link"),
     *(("", f"{PACKAGE}.{room}", "the package itself loads no room") for room in RANK if room),
 )

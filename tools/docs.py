@@ -7,7 +7,7 @@ from pathlib import Path
 
 from penstock.config import settings
 from penstock.settings import Setting
-from tools import operations
+from tools import cli_docs, operations
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 
@@ -113,7 +113,7 @@ def _last(key: str) -> str:
     return key.rpartition(".")[2]
 
 
-PAGES = {"configuration.md": configuration, "operations.md": operations.page}
+PAGES = {"cli.md": cli_docs.page, "configuration.md": configuration, "operations.md": operations.page}
 
 
 def main() -> None:

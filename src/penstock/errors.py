@@ -4,6 +4,7 @@
 
     PenstockError
     ├── ConfigError             a setting is unknown, wrong, or cannot be used here
+    │   └── NoKeys              nowhere are there keys to sign a call with
     ├── LinkError               control and engine cannot (or may not) talk to each other
     ├── ProtocolError           the peer broke a wire protocol; its connection closes
     │   ├── AmfError
@@ -42,6 +43,7 @@
     └── CallError               SDK side
         ├── TransportError      no answer
         ├── WaitTimeout         (and a TimeoutError) what was waited for did not come
+        ├── AdminError          a server's refusal of its operator (kind, message)
         └── ApiError            (cloud, code, message, request_id, status, kind)
 
 A fault of our own is an ``AssertionError`` and is never caught by name.
@@ -56,6 +58,10 @@ class PenstockError(Exception):
 
 class ConfigError(PenstockError):
     """A setting is unknown, wrong, or cannot be used on this machine."""
+
+
+class NoKeys(ConfigError):
+    """No place has keys to sign a call with; half of a pair is a `ConfigError` instead."""
 
 
 class LinkError(PenstockError):
@@ -264,6 +270,18 @@ class CallError(PenstockError):
 
 class TransportError(CallError):
     """No answer came: no connection, or a time-out. Whether the call acted is unknown."""
+
+
+class AdminError(CallError):
+    """A verb of the admin socket that the server refused; `kind` is the name of its error's class."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.message = message
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.kind, self.message)
 
 
 class WaitTimeout(CallError, TimeoutError):

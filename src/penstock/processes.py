@@ -21,7 +21,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from penstock.app.control import Control
+from penstock.app.control import Control, reloaded
 from penstock.app.engine import Engine, Listeners
 from penstock.config import Config, load
 from penstock.errors import ConfigError
@@ -101,7 +101,7 @@ async def _control(boot: Boot) -> AsyncIterator[None]:
 def _latest(boot: Boot, file: Path | None) -> Config:
     """The settings as the file has them now: it may have been reloaded since the server started."""
     try:
-        return load(file, os.environ)
+        return reloaded(boot.config, load(file, os.environ))
     except ConfigError as error:
         log.error("%s; going on with the settings of the start", error)
         return boot.config

@@ -406,6 +406,21 @@ def test_a_drop_cuts_the_publisher_and_its_players_at_once(house: House) -> None
     assert house.hub._places == {}
 
 
+def test_who_hears_of_a_drop_finds_every_player_closed_and_counted(house: House) -> None:
+    house.on_air()
+    viewers = [house.join(), house.join()]
+    closed: list[int] = []
+
+    class Witness(House):
+        def ended(self, lease: Lease, reason: EndReason, detail: str, at: datetime, last: StreamStats) -> None:
+            closed.append(sum(len(viewer.ends) for viewer in viewers))
+            assert last.players == {"flv": 2}
+
+    house.hub.listen(Witness())
+    house.hub.drop(DEMO, EndReason.KICKED, "")
+    assert closed == [2]
+
+
 def test_a_drop_of_a_stream_that_waits_for_its_publisher_closes_the_players(house: House) -> None:
     publication = house.on_air()
     viewer = house.join()

@@ -14,10 +14,13 @@ from typing import Final
 
 from msgspec import Struct, structs
 
+from penstock.api.admin import AdminApp
 from penstock.api.connections import Doorkeeper
 from penstock.api.gateway import Gateway
 from penstock.api.http import HttpServer, RequestApp
 from penstock.api.kingsoft import handlers as kingsoft
+from penstock.api.operator.desk import Desk
+from penstock.api.operator.handlers import HANDLERS
 from penstock.api.ratelimit import RateLimits
 from penstock.app.certificates import tls_context
 from penstock.app.timers import every
@@ -49,16 +52,8 @@ EXPLAIN_S: Final = 1.0
 SWEEP_S: Final = 60.0
 # How long what is to be written down may take at the end; more than this and the disk is gone.
 LAST_WORDS_S: Final = 3.0
-# Settings that a reload applies; all others wait for the next start.
-RELOADED: Final = frozenset(
-    {
-        "accounts",
-        "media.default_vhost",
-        "media.on_conflict",
-        "media.replace_after_silent_s",
-        "retention",
-    }
-)
+# Settings of `media` that a reload applies; the engine knows the others from its start.
+RELOADED: Final = ("default_vhost", "on_conflict", "replace_after_silent_s")
 
 
 class Reloaded(Struct, frozen=True):
@@ -156,6 +151,11 @@ class Control:
             await server.listen(plain)
         if (secure := listeners.get("api_tls")) is not None:
             await server.listen(secure, tls_context(self.config))
+        if (admin := listeners.get("admin")) is not None:
+            desk = Desk.of(self.live, self.explanations, self.reload, self.config, listeners)
+            office = HttpServer(AdminApp(desk, HANDLERS))
+            self._servers.append(office)
+            await office.listen(admin)
 
     async def _sweep(self) -> None:
         await retention.sweep(self.live, self.config.retention)
@@ -196,19 +196,13 @@ class Control:
             ConfigError: the file cannot be used; nothing was changed.
         """
         fresh = load(self._file, os.environ)
-        changed = list(_differences(self.config, fresh))
-        await self._seed(fresh)
-        applied = [key for key in changed if key in RELOADED or key.partition(".")[0] in RELOADED]
-        media = structs.replace(
-            self.config.media,
-            default_vhost=fresh.media.default_vhost,
-            on_conflict=fresh.media.on_conflict,
-            replace_after_silent_s=fresh.media.replace_after_silent_s,
-        )
-        self.config = structs.replace(self.config, accounts=fresh.accounts, retention=fresh.retention, media=media)
-        self.live.rules = rules_of(self.config)
+        after = reloaded(self.config, fresh)
+        applied = list(_differences(self.config, after))
+        await self._seed(after)
+        self.config = after
+        self.live.rules = rules_of(after)
         self.engine.tell_vhosts(self.live)
-        return Reloaded(applied, [key for key in changed if key not in applied])
+        return Reloaded(applied, list(_differences(after, fresh)))
 
     async def close(self) -> None:
         """Write down what is still to be written, and let go of the store."""
@@ -223,6 +217,12 @@ class Control:
         except TimeoutError:
             log.error("not everything could be written down within %g s", LAST_WORDS_S)
         await self.store.close()
+
+
+def reloaded(running: Config, fresh: Config) -> Config:
+    """The settings that are running, with what of `fresh` can be applied to them."""
+    media = structs.replace(running.media, **{name: getattr(fresh.media, name) for name in RELOADED})
+    return structs.replace(running, accounts=fresh.accounts, retention=fresh.retention, media=media)
 
 
 def rules_of(config: Config) -> Rules:

@@ -137,21 +137,30 @@ class Hub:
         if place is None:
             return None
         publication = place.publication
-        epoch = None
-        if publication is not None:
-            epoch = publication.lease.epoch
-            # Cut first: whoever is thrown out sends nothing more while the rest is put in order.
-            publication.publisher.cut(reason, detail)
-            self._finish(place, publication, reason, detail)
+        if publication is None:
+            self._close_players(place, str(reason), at_once=True)
+            return None
+        # Cut first: whoever is thrown out sends nothing more while the rest is put in order.
+        publication.publisher.cut(reason, detail)
+        last = self._take_off(place, publication)
+        # Told last: whoever hears of it finds every socket closed, and does not hold that up.
         self._close_players(place, str(reason), at_once=True)
-        return epoch
+        self._tell_end(publication, reason, detail, last)
+        return publication.lease.epoch
 
     def _finish(self, place: _Place, publication: Publication, reason: EndReason, detail: str) -> None:
+        self._tell_end(publication, reason, detail, self._take_off(place, publication))
+
+    def _take_off(self, place: _Place, publication: Publication) -> StreamStats:
+        """Nobody publishes here any more; return what is to be said of the session that did."""
         now_s = self._clock.monotonic()
         publication.facts.sample(now_s)
         last = self._stats(place, publication)
         place.publication = None
         place.ended_at_s = now_s
+        return last
+
+    def _tell_end(self, publication: Publication, reason: EndReason, detail: str, last: StreamStats) -> None:
         if self._listener is not None:
             self._listener.ended(publication.lease, reason, detail, self._clock.now(), last)
 
