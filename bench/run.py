@@ -5,6 +5,7 @@ python -m bench.run fanout --players 300 --seconds 5 --servers penstock,nginx-rt
 python -m bench.run ingest --publishers 200,400,600
 python -m bench.run kick --attached 500 --rounds 30
 python -m bench.run api --seconds 5
+python -m bench.run sdk                   what importing the SDK and calling by it cost; a minute
 python -m bench.run report FILE           the tables of an earlier run again
 """
 
@@ -24,13 +25,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench import report, workshop
+from bench import report, sdk, workshop
 from bench.api import TARGETS, api
+from bench.callers import CALLERS, OPERATIONS
 from bench.control import CONTROLS
 from bench.kick import kick
 from bench.measure import Setup, fanout, ingest
 from bench.processes import BenchError
-from bench.results import Kick, Result, decode, encode
+from bench.results import Call, Import, Kick, Result, decode, encode
 from bench.servers import SERVERS, Server
 
 FEW, MANY = 1000, 4000  # the numbers of players at which the targets are set
@@ -61,7 +63,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m bench.run", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", nargs="?", default="all", choices=["all", "fanout", "ingest", "kick", "api", "report"],
+    parser.add_argument("what", nargs="?", default="all",
+                        choices=["all", "fanout", "ingest", "kick", "api", "sdk", "report"],
                         help="which measurement; all by default")  # fmt: skip
     parser.add_argument("file", nargs="?", type=Path, help="report: the JSON lines of an earlier run")
     add = parser.add_argument
@@ -128,6 +131,18 @@ def _api_cases(setup: Setup, repeat: int) -> Iterator[Case]:
         yield Case(f"api: {target.name}", lambda t=target: api(setup, t, repeat))  # type: ignore[misc]
 
 
+def _sdk_cases(options: argparse.Namespace, setup: Setup) -> Iterator[Case]:
+    for statement in sdk.STATEMENTS:
+        yield Case(f"sdk: {statement}", lambda s=statement: sdk.imported(s))  # type: ignore[misc]
+    for repeat in range(max(options.repeat, sdk.ROUNDS)):
+        for operation in OPERATIONS:
+            for caller in CALLERS:
+                yield Case(
+                    f"sdk: {operation} by {caller}",
+                    lambda c=caller, o=operation, r=repeat: sdk.called(setup, c, o, r),  # type: ignore[misc]
+                )
+
+
 def _plan(options: argparse.Namespace, setup: Setup) -> list[Case]:
     """All cases; servers alternate within each repeat, so that a drift of the machine meets all of them."""
     cases: list[Case] = []
@@ -140,6 +155,8 @@ def _plan(options: argparse.Namespace, setup: Setup) -> list[Case]:
             cases += _api_cases(setup, repeat)
     if options.what in ("all", "kick"):
         cases += _kick_cases(options, setup)
+    if options.what in ("all", "sdk"):
+        cases += _sdk_cases(options, setup)
     return cases
 
 
@@ -169,7 +186,7 @@ def _measure(case: Case, foreign: float) -> Result:
     """
     for _ in range(_TRIES - 1):
         result = case.make()
-        if isinstance(result, Kick) or result.foreign_share <= foreign:
+        if isinstance(result, Kick | Import | Call) or result.foreign_share <= foreign:
             return result
         print(f"  {result.line()}\n  others used {result.foreign_share:.0%} of the core; again ...", flush=True)
     return case.make()
@@ -201,9 +218,11 @@ def _run(cases: list[Case], out: Path, foreign: float) -> tuple[list[Result], in
 def _prepare(options: argparse.Namespace) -> Setup:
     """Settle this process and its children: cores, limits, signals, a clean folder for logs."""
     workshop.need("taskset", "it keeps server and load on cores of their own")
-    workshop.load_generator()
-    if options.what != "api":
+    if options.what != "sdk":
+        workshop.load_generator()
+    if options.what not in ("api", "sdk"):
         workshop.sample()
+    sdk.environment()
     if {options.server_core, options.load_core} - os.sched_getaffinity(0):
         raise BenchError("--server-core and --load-core must be cores of this machine")
     os.sched_setaffinity(0, {options.load_core})  # the runner, too, stays off the server's core
@@ -214,7 +233,7 @@ def _prepare(options: argparse.Namespace) -> Setup:
         signal.signal(number, signal.default_int_handler)
     folder = workshop.WORK / "run"
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
+    folder.mkdir(parents=True)
     return Setup(
         folder=folder, server_core=options.server_core, load_core=options.load_core, seconds=options.seconds,
         warm_s=options.warm, ramp=options.ramp, sample=options.sample, chunk=options.chunk,
