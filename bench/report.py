@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TypeVar
 
-from bench.results import Fanout, Ingest, Kick, Result
+from bench.results import Call, Fanout, Import, Ingest, Kick, Result
 
 REFERENCE = "nginx-rtmp"  # its RTMP players and its publishers are what ratios are taken against
+BARE = "httpx2"  # what a call of the SDK is compared with
 
 T = TypeVar("T")
 
@@ -22,12 +23,18 @@ class Findings:
     def __init__(self, results: Iterable[Result]) -> None:
         self._fanouts: dict[tuple[str, str, int], list[Fanout]] = {}
         self._ingests: dict[tuple[str, int], list[Ingest]] = {}
+        self._calls: dict[tuple[str, str], list[Call]] = {}
         self.kicks: list[Kick] = []
+        self.imports: list[Import] = []
         for result in results:
             if isinstance(result, Fanout):
                 self._fanouts.setdefault((result.server, result.protocol, result.players), []).append(result)
             elif isinstance(result, Ingest):
                 self._ingests.setdefault((result.server, result.publishers), []).append(result)
+            elif isinstance(result, Call):
+                self._calls.setdefault((result.operation, result.caller), []).append(result)
+            elif isinstance(result, Import):
+                self.imports.append(result)
             else:
                 self.kicks.append(result)
 
@@ -50,6 +57,33 @@ class Findings:
     def ingest_ratio(self, server: str, publishers: int) -> float | None:
         ours, theirs = self._ingests.get((server, publishers)), self._ingests.get((REFERENCE, publishers))
         return mid(ours, lambda r: r.cpu_ms) / mid(theirs, lambda r: r.cpu_ms) if ours and theirs else None
+
+    @property
+    def calls(self) -> list[list[Call]]:
+        return list(self._calls.values())
+
+    def call_ratio(self, operation: str, measure: Callable[[Call], float], caller: str, to: str) -> float | None:
+        """What a call costs `caller`, to what the same call of the same run costs another."""
+        ours, theirs = self._calls.get((operation, caller)), self._calls.get((operation, to))
+        return mid(ours, measure) / mid(theirs, measure) if ours and theirs else None
+
+    def worst_call(self, to: str) -> float | None:
+        """The largest such ratio of ours, over operations, by CPU and by the clock."""
+        ratios = [
+            self.call_ratio(operation, measure, "penstock", to)
+            for operation, caller in self._calls
+            if caller == "penstock"
+            for measure in (_cpu, _wall)
+        ]
+        return max((ratio for ratio in ratios if ratio is not None), default=None)
+
+
+def _cpu(call: Call) -> float:
+    return call.cpu_us
+
+
+def _wall(call: Call) -> float:
+    return call.wall_us
 
 
 def mid(results: Sequence[T], measure: Callable[[T], float]) -> float:
@@ -122,6 +156,24 @@ def _kick_rows(found: Findings) -> list[list[str]]:
     ]
 
 
+def _import_rows(found: Findings) -> list[list[str]]:
+    return [[f"`{i.statement}`", f"{i.runs}", f"{i.above_ms:.1f}", f"{i.bare_ms:.1f}"] for i in found.imports]
+
+
+def _call_rows(found: Findings) -> list[list[str]]:
+    return [
+        [
+            case[0].caller,
+            case[0].operation,
+            f"{mid(case, _cpu):.0f}",
+            _ratio(found.call_ratio(case[0].operation, _cpu, case[0].caller, BARE)),
+            f"{mid(case, _wall):.0f}",
+            _ratio(found.call_ratio(case[0].operation, _wall, case[0].caller, BARE)),
+        ]
+        for case in found.calls
+    ]
+
+
 @dataclass(frozen=True)
 class Target:
     """`measured` gives None where the run has nothing to judge it by."""
@@ -176,6 +228,10 @@ def _kicked(measure: Callable[[Kick], float]) -> Callable[[Findings], float | No
     return measured
 
 
+def _imported(statement: str) -> Callable[[Findings], float | None]:
+    return lambda found: next((i.above_ms for i in found.imports if i.statement == statement), None)
+
+
 def _last_player(k: Kick) -> float:
     return float("inf") if k.left_open else k.last_player_p50_ms
 
@@ -192,6 +248,9 @@ TARGETS = (
     Target("publishers a core, nobody playing", 600, _publishers, at_least=True),
     Target("kick, 500 attached: publisher closed, p99 ms", 10, _kicked(lambda k: k.publisher_p99_ms)),
     Target("kick, 500 attached: last player closed, p50 ms", 10, _kicked(_last_player)),
+    Target("import penstock: ms above the interpreter", 80, _imported("import penstock")),
+    Target("a call of the SDK: to httpx2 alone", 1.2, lambda f: f.worst_call(BARE)),
+    Target("a call of the SDK: to ksc-sdk-python", 1.0, lambda f: f.worst_call("ksc-sdk-python")),
 )
 
 _FANOUT = ["server", "players by", "players", "CPU µs / player-s", f"to {REFERENCE}", "RSS KiB / player",
@@ -209,6 +268,9 @@ _INGEST = [
 _KICK = ["server", "players", "rounds", "publisher closed ms p50 / p99", "first player p50", "last player p50 / p99",
          "left open"]  # fmt: skip
 
+_IMPORT = ["at the start", "runs", "ms above the interpreter", "interpreter ms"]
+_CALL = ["client", "call", "CPU µs", f"to {BARE}", "µs in all", f"to {BARE}"]
+
 
 def markdown(results: Iterable[Result]) -> str:
     """All of a run's results; repeats show as their median, losses as their worst."""
@@ -220,6 +282,10 @@ def markdown(results: Iterable[Result]) -> str:
         lines += _table(_INGEST, _ingest_rows(found))
     if found.kicks:
         lines += _table(_KICK, _kick_rows(found))
+    if found.imports:
+        lines += _table(_IMPORT, _import_rows(found))
+    if found.calls:
+        lines += _table(_CALL, _call_rows(found))
     judged = [row for target in TARGETS if (row := target.row(found))]
     if judged:
         lines += _table(["target", "", "wanted", "measured"], judged)

@@ -4,6 +4,7 @@ python -m bench.run                       everything, with the targets at the en
 python -m bench.run fanout --players 300 --seconds 5 --servers penstock,nginx-rtmp
 python -m bench.run ingest --publishers 200,400,600
 python -m bench.run kick --attached 500 --rounds 30
+python -m bench.run sdk                   what importing the SDK and calling by it cost; a minute
 python -m bench.run report FILE           the tables of an earlier run again
 """
 
@@ -23,7 +24,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench import report, workshop
+from bench import report, sdk, workshop
+from bench.callers import CALLERS, OPERATIONS
 from bench.control import CONTROLS
 from bench.kick import kick
 from bench.measure import Setup, fanout, ingest
@@ -58,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m bench.run", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", nargs="?", default="all", choices=["all", "fanout", "ingest", "kick", "report"],
+    parser.add_argument("what", nargs="?", default="all", choices=["all", "fanout", "ingest", "kick", "sdk", "report"],
                         help="which measurement; all by default")  # fmt: skip
     parser.add_argument("file", nargs="?", type=Path, help="report: the JSON lines of an earlier run")
     add = parser.add_argument
@@ -117,6 +119,18 @@ def _kick_cases(options: argparse.Namespace, setup: Setup) -> Iterator[Case]:
         )
 
 
+def _sdk_cases(options: argparse.Namespace, setup: Setup) -> Iterator[Case]:
+    for statement in sdk.STATEMENTS:
+        yield Case(f"sdk: {statement}", lambda s=statement: sdk.imported(s))  # type: ignore[misc]
+    for repeat in range(max(options.repeat, sdk.ROUNDS)):
+        for operation in OPERATIONS:
+            for caller in CALLERS:
+                yield Case(
+                    f"sdk: {operation} by {caller}",
+                    lambda c=caller, o=operation, r=repeat: sdk.called(setup, c, o, r),  # type: ignore[misc]
+                )
+
+
 def _plan(options: argparse.Namespace, setup: Setup) -> list[Case]:
     """All cases; servers alternate within each repeat, so that a drift of the machine meets all of them."""
     cases: list[Case] = []
@@ -127,6 +141,8 @@ def _plan(options: argparse.Namespace, setup: Setup) -> list[Case]:
             cases += _ingest_cases(options, setup, repeat)
     if options.what in ("all", "kick"):
         cases += _kick_cases(options, setup)
+    if options.what in ("all", "sdk"):
+        cases += _sdk_cases(options, setup)
     return cases
 
 
@@ -174,8 +190,10 @@ def _run(cases: list[Case], out: Path) -> tuple[list[Result], int]:
 def _prepare(options: argparse.Namespace) -> Setup:
     """Settle this process and its children: cores, limits, signals, a clean folder for logs."""
     workshop.need("taskset", "it keeps server and load on cores of their own")
-    workshop.load_generator()
-    workshop.sample()
+    if options.what != "sdk":
+        workshop.load_generator()
+        workshop.sample()
+    sdk.environment()
     if {options.server_core, options.load_core} - os.sched_getaffinity(0):
         raise BenchError("--server-core and --load-core must be cores of this machine")
     os.sched_setaffinity(0, {options.load_core})  # the runner, too, stays off the server's core
@@ -186,7 +204,7 @@ def _prepare(options: argparse.Namespace) -> Setup:
         signal.signal(number, signal.default_int_handler)
     folder = workshop.WORK / "run"
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
+    folder.mkdir(parents=True)
     return Setup(
         folder=folder, server_core=options.server_core, load_core=options.load_core, seconds=options.seconds,
         warm_s=options.warm, ramp=options.ramp, sample=options.sample, chunk=options.chunk,

@@ -83,32 +83,6 @@ def test_the_complete_example_is_complete() -> None:
     assert sorted(keys) == sorted(setting.key.rpartition(".")[2] for setting in settings())
 
 
-def commands(app: App, *names: str) -> Iterator[str]:
-    """Yield every command below `app` that does something, in full."""
-    for name in app:
-        if not name.startswith("-"):
-            yield " ".join((*names, name))
-            yield from commands(app[name], *names, name)
-
-
-def test_every_command_and_verb_and_exit_code_is_on_its_page() -> None:
-    page = (ROOT / "docs/cli.md").read_text(encoding="utf-8")
-    headings = set(HEADING.findall(page))
-    found = list(commands(main.app))
-    assert {"serve", "streams ban", "clock turn", "call kingsoft"} <= set(found)
-    assert [command for command in found if command not in headings] == []
-    assert [verb for verb in VERBS if f"POST /{verb}" not in headings] == []
-    assert [code for code in main.EXIT_CODES if f"| {code} | " not in page] == []
-
-
-def test_every_usage_begins_with_its_command() -> None:
-    page = (ROOT / "docs/cli.md").read_text(encoding="utf-8")
-    usages = re.findall(r"^#+ ([a-z ]+)\n\n```console\n(.*)\n```", page, re.MULTILINE)
-    assert len(usages) > 20
-    for command, usage in usages:
-        assert re.fullmatch(rf"penstock {command}( \[?[A-Z_.]+\]?)*", usage)
-
-
 def section(operation: str) -> str:
     """Return what the page of operations says of one."""
     page = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
@@ -141,6 +115,32 @@ def test_every_error_of_a_cloud_is_named_with_its_code(cloud: operations.Cloud) 
     codes = {str(code.code) for code in cloud.errors.values()} | cloud.only_read.keys()
     assert [code for code in codes if not re.search(rf"\b{code}\b", page)] == []
     assert [error.__name__ for error in cloud.errors if f"`{error.__name__}`" not in page] == []
+
+
+def commands(app: App, *names: str) -> Iterator[str]:
+    """Yield every command below `app` that does something, in full."""
+    for name in app:
+        if not name.startswith("-"):
+            yield " ".join((*names, name))
+            yield from commands(app[name], *names, name)
+
+
+def test_every_command_and_verb_and_exit_code_is_on_its_page() -> None:
+    page = (ROOT / "docs/cli.md").read_text(encoding="utf-8")
+    headings = set(HEADING.findall(page))
+    found = list(commands(main.app))
+    assert {"serve", "streams ban", "clock turn", "call kingsoft"} <= set(found)
+    assert [command for command in found if command not in headings] == []
+    assert [verb for verb in VERBS if f"POST /{verb}" not in headings] == []
+    assert [code for code in main.EXIT_CODES if f"| {code} | " not in page] == []
+
+
+def test_every_usage_begins_with_its_command() -> None:
+    page = (ROOT / "docs/cli.md").read_text(encoding="utf-8")
+    usages = re.findall(r"^#+ ([a-z ]+)\n\n```console\n(.*)\n```", page, re.MULTILINE)
+    assert len(usages) > 20
+    for command, usage in usages:
+        assert re.fullmatch(rf"penstock {command}( \[?[A-Z_.]+\]?)*", usage)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
