@@ -19,6 +19,7 @@ from penstock.link.messages import (
     Admitted,
     AnyMessage,
     Began,
+    Client,
     Drop,
     Dropped,
     Ended,
@@ -126,13 +127,16 @@ class EngineLink:
         log.info("%s on air, session %s", lease.stream, lease.session)
 
     def _end(self, live: Live, told: Ended) -> None:
-        session = live.sessions.end(told.lease, told.reason, live.clock.at(told.at), told.last)
+        at = live.clock.at(told.at)
+        session = live.sessions.end(told.lease, told.reason, at, told.last)
         if session is None:
             # Told again: whoever was told first may not have written it down.
-            session = Session(told.lease, told.last.client, told.at, began_at=None, stats=told.last)
-            session.reason, session.ended_at = told.reason, live.clock.at(told.at)
+            session = Session(told.lease, Client("", 0), at, stats=told.last, reason=told.reason, ended_at=at)
         else:
             self._log_end(live, session, told.detail)
+        if told.last is not None:
+            # A control process that was killed may not have written down that it began.
+            session.began_at = session.began_at or live.clock.at(told.last.began_at)
         end = records.end_of(session, told.detail)
         self._note(live.journal.put(lambda store: store.end_session(end)), told.number)
 

@@ -184,9 +184,7 @@ class ControlLink:
 
     def never_began(self, lease: Lease, reason: EndReason, detail: str) -> None:
         """An admitted publish that came to nothing: control is to forget the lease."""
-        now = self._clock.now()
-        nothing = StreamStats(lease.epoch, Client("", 0), "", now, 0, 0.0, 0, None, None)
-        self.ended(lease, reason, detail, now, nothing)
+        self._tell(Ended(lease, reason, detail, self._clock.now(), None, self._last_told + 1))
 
     def send_stats(self) -> None:
         self._hub.sample()
