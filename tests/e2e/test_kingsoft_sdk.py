@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from kscore.exceptions import ClientError
+from ksyun.common.exception.ksyun_sdk_exception import KsyunSDKException
 
 from penstock.clouds.contract import Credentials
-from tests.clouds.kingsoft.official import ClientError, Kscore, Ksyun, KsyunSDKException, Wrapper
+from tests.clouds.kingsoft.official import PROXIES, Kscore, Official, Second, Wrapper
 from tests.e2e.media import Samples
 from tests.e2e.peers import Ffmpeg, PublishRefused
 from tests.e2e.server import Serve, Server
@@ -51,24 +53,30 @@ MEASURED_S: Final = 7.0
 COUNTED_S: Final = 15.0
 
 Data = dict[str, Any]
-Make = Callable[[Server, Credentials], Kscore | Wrapper | Ksyun]
+Make = Callable[[Server, Credentials], Official]
 CLIENTS: Final[Mapping[str, Make]] = {
     "kscore": lambda server, keys: Kscore(server.api_url, keys),
-    "kscore's wrapper": lambda server, keys: Wrapper(server.api_url, keys),
-    "ksyun by GET": lambda server, keys: Ksyun(server.api_url, keys, "GET"),
-    "ksyun by POST": lambda server, keys: Ksyun(server.api_url, keys, "POST"),
+    "kscore's wrapper": lambda server, keys: wrapper(server.api_url, keys),
+    "second by GET": lambda server, keys: Second(server.api_url, keys, "GET"),
+    "second by POST": lambda server, keys: Second(server.api_url, keys, "POST"),
 }
+
+
+def wrapper(url: str, keys: Credentials) -> Wrapper:
+    with pytest.MonkeyPatch.context() as patch:
+        Wrapper.point_at(url, patch.setenv)
+        return Wrapper(keys)
 
 
 class Kls:
     """An official client whose calls do not block the loop."""
 
-    def __init__(self, client: Kscore | Wrapper | Ksyun) -> None:
+    def __init__(self, client: Official) -> None:
         self._client = client
 
     async def data(self, action: str, members: Mapping[str, Any], **more: Any) -> Data:
         """Return the Data of an answer."""
-        answer = await asyncio.to_thread(self._client.call, action, **members, **more)
+        answer = await asyncio.to_thread(self._client.call, action, {**members, **more})
         data: Data = answer["Data"]
         return data
 
@@ -93,9 +101,10 @@ class Kls:
 
 
 @pytest.fixture(autouse=True)
-def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
+def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in PROXIES:
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
 
 
 @pytest.fixture
@@ -128,7 +137,7 @@ def details(data: Data) -> list[Data]:
     return found
 
 
-@pytest.mark.parametrize("name", ["kscore", "ksyun by POST"])
+@pytest.mark.parametrize("name", ["kscore", "second by POST"])
 @pytest.mark.timeout(120)
 async def test_a_stream_is_listed_measured_banned_lifted_kicked_and_remembered(
     own: Server, ffmpeg: Ffmpeg, samples: Samples, name: str
@@ -223,7 +232,7 @@ def rate_of(sample: Path) -> float:
     return sample.stat().st_size * 8 / Samples.seconds
 
 
-@pytest.mark.parametrize("name", ["kscore's wrapper", "ksyun by GET"])
+@pytest.mark.parametrize("name", ["kscore's wrapper", "second by GET"])
 async def test_the_other_ways_to_call_ban_and_lift_as_well(
     own: Server, ffmpeg: Ffmpeg, sample: Path, name: str
 ) -> None:
@@ -298,7 +307,7 @@ async def test_every_way_to_say_how_long(own: Server, kls: Kls) -> None:
     assert (hour - 1800) in [ban["ForbidTillUnixTime"] for ban in (await kls.done("GetBlacklist", WHERE))["Recs"]]
     assert (await kls.done("GetBlacklist", WHERE))["Total"] == 3
     # A ban shows on the domain that it was made for.
-    assert (await kls.done("GetBlacklist", {**WHERE, "Pubdomain": "push2.one.test"}))["Recs"] == []
+    assert (await kls.done("GetBlacklist", WHERE, Pubdomain="push2.one.test"))["Recs"] == []
 
 
 async def test_a_ban_of_at_most_90_days_that_is_not_over_yet(kls: Kls) -> None:
@@ -346,7 +355,7 @@ async def test_windows_of_histories_end_where_the_cloud_says(kls: Kls) -> None:
         assert await kls.ret_code("ListStreamDurations", WHERE, StartUnixTime=start, EndUnixTime=now()) == code
 
 
-@pytest.mark.parametrize("name", ["kscore", "ksyun by POST"])
+@pytest.mark.parametrize("name", ["kscore", "second by POST"])
 async def test_the_call_beyond_the_rate_is_a_409(own: Server, name: str) -> None:
     kls = Kls(CLIENTS[name](own, KEY))
     asked = {"UniqueName": "one", "App": "live"}
