@@ -43,11 +43,11 @@ class Official(Protocol):
 class Kscore:
     """ksc-sdk-python's client."""
 
-    def __init__(self, url: str, keys: Credentials) -> None:
+    def __init__(self, url: str, keys: Credentials, *, region: str = REGION) -> None:
         session = kscore.session.get_session()
         self._client = session.create_client(
             "kls",
-            REGION,
+            region,
             use_ssl=url.startswith("https:"),
             endpoint_url=url,
             ks_access_key_id=keys.access_key,

@@ -45,15 +45,16 @@ class Cloud:
         self.asked: list[Operation[Result]] = []
         self.requests: list[HttpRequest] = []
         self.refusal: PenstockError | None = None
+        self.keys = KEYS
         self.url = ""
 
     def answer(self, request: HttpRequest) -> HttpResponse:
         self.requests.append(request)
         try:
             claim = wire.read_claim(request, datetime.now(UTC))
-            if claim.access_key != KEYS.access_key:
+            if claim.access_key != self.keys.access_key:
                 raise UnknownKey(f"there is no {claim.access_key}")
-            wire.verify(request, claim, KEYS)
+            wire.verify(request, claim, self.keys)
             operation = wire.decode_request(request).operation
             self.asked.append(operation)
             if self.refusal is not None:
@@ -225,11 +226,19 @@ def told_by(error: Exception) -> dict[str, Any]:
     return answer
 
 
-def test_session_token_of_kscore_is_verified(cloud: Cloud) -> None:
+@pytest.mark.parametrize(("held", "is_let_in"), [("TOKEN+/=", True), ("", False), ("another", False)])
+def test_temporary_keys_come_with_their_token(cloud: Cloud, held: str, is_let_in: bool) -> None:
+    cloud.keys = msgspec.structs.replace(KEYS, token=held)
+    sent = Kscore(cloud.url, msgspec.structs.replace(KEYS, token="TOKEN+/="))
+    if is_let_in:
+        assert sent.call("CheckBlacklist", {**NAMES, "Stream": "s1"})["Data"]["RetCode"] == 0
+        return
     with pytest.raises(ClientError) as caught:
-        Kscore(cloud.url, msgspec.structs.replace(KEYS, token="TOKEN+/=")).call(
-            "CheckBlacklist", {**NAMES, "Stream": "s1"}
-        )
-    # Signed well; but the key here has no token.
+        sent.call("CheckBlacklist", {**NAMES, "Stream": "s1"})
     assert told_by(caught.value)["Code"] == "SignatureNotMatch"
-    assert cloud.requests[0].headers.get("X-Amz-Security-Token") == "TOKEN+/="
+
+
+def test_any_region_will_do(cloud: Cloud) -> None:
+    Kscore(cloud.url, KEYS, region="cn-shanghai-2").call("GetBlacklist", NAMES)
+    assert "/cn-shanghai-2/kls/" in cloud.requests[0].headers.get("Authorization")
+    assert len(cloud.asked) == 1
