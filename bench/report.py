@@ -53,9 +53,9 @@ class Findings:
         return mid(ours, lambda r: r.cpu_us) / mid(theirs, lambda r: r.cpu_us) if ours and theirs else None
 
     def call_ratio(self, server: str) -> float | None:
-        """Calls a core of a server to the bare echo's, in this run."""
+        """Calls a core of a server to the bare echo's, in this run; by CPU, as others may use the core, too."""
         ours, theirs = self.apis.get(server), self.apis.get(ECHO)
-        return mid(ours, lambda r: r.calls_per_s) / mid(theirs, lambda r: r.calls_per_s) if ours and theirs else None
+        return mid(theirs, lambda r: r.cpu_us) / mid(ours, lambda r: r.cpu_us) if ours and theirs else None
 
     def ingest_ratio(self, server: str, publishers: int) -> float | None:
         ours, theirs = self._ingests.get((server, publishers)), self._ingests.get((REFERENCE, publishers))
@@ -138,8 +138,9 @@ def _api_rows(found: Findings) -> list[list[str]]:
             server,
             f"{case[0].connections}",
             f"{mid(case, lambda r: r.calls_per_s):,.0f}",
-            _ratio(found.call_ratio(server)),
             f"{mid(case, lambda r: r.cpu_us):.0f}",
+            f"{1e6 / mid(case, lambda r: r.cpu_us):,.0f}",
+            _ratio(found.call_ratio(server)),
             f"{mid(case, lambda r: r.latency_p50_ms):.2f} / {mid(case, lambda r: r.latency_p99_ms):.2f}",
             f"{max(r.failed for r in case)}",
             f"{mid(case, lambda r: r.cpu_share):.0%}",
@@ -243,8 +244,8 @@ _INGEST = [
 ]
 _KICK = ["server", "players", "rounds", "publisher closed ms p50 / p99", "first player p50", "last player p50 / p99",
          "left open"]  # fmt: skip
-_API = ["server", "connections", "calls / s", f"to {ECHO}", "CPU µs / call", "latency ms p50 / p99", "failed", "core",
-        "load's core", "foreign"]  # fmt: skip
+_API = ["server", "connections", "calls / s", "CPU µs / call", "calls a core", f"to {ECHO}", "latency ms p50 / p99",
+        "failed", "core", "load's core", "foreign"]  # fmt: skip
 
 
 def markdown(results: Iterable[Result]) -> str:

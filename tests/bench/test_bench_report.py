@@ -6,7 +6,7 @@ import dataclasses
 
 from bench.kick import quantile
 from bench.report import markdown
-from bench.results import Fanout, Ingest, Kick, decode, encode
+from bench.results import Api, Fanout, Ingest, Kick, decode, encode
 
 FANOUT = Fanout(
     server="nginx-rtmp", protocol="rtmp", players=1000, repeat=0, cpu_us=400, cpu_share=0.4, rss_kib=12, key_ms=500,
@@ -21,6 +21,11 @@ KICK = Kick(
     server="penstock", protocol="flv", attached=500, rounds=30, publisher_p50_ms=1, publisher_p99_ms=2,
     first_player_p50_ms=1, last_player_p50_ms=3, last_player_p99_ms=4, answer_p50_ms=1, left_open=0,
 )  # fmt: skip
+API = Api(
+    server="penstock", connections=32, repeat=0, calls_per_s=9000, cpu_us=80, cpu_share=0.72, latency_p50_ms=2,
+    latency_p99_ms=5, failed=0, load_share=0.2, foreign_share=0.2,
+)  # fmt: skip
+ECHO = dataclasses.replace(API, server="starlette", cpu_us=42)
 
 
 def ours(**changes: object) -> Fanout:
@@ -33,7 +38,7 @@ def verdict(text: str, target: str) -> str | None:
 
 
 def test_result_survives_its_json_line() -> None:
-    assert [decode(encode(result)) for result in (FANOUT, INGEST, KICK)] == [FANOUT, INGEST, KICK]
+    assert [decode(encode(result)) for result in (FANOUT, INGEST, KICK, API)] == [FANOUT, INGEST, KICK, API]
     assert decode('{"kind": "run", "cores": 2}') is None
 
 
@@ -63,3 +68,11 @@ def test_player_left_open_is_no_fast_kick() -> None:
 def test_p99_of_few_values_is_their_worst() -> None:
     assert quantile([float(n) for n in range(30)], 0.99) == 29
     assert quantile([], 0.99) == -1
+
+
+def test_calls_are_compared_by_their_cpu_and_only_when_all_were_answered() -> None:
+    target = "API: calls a core"
+    assert verdict(markdown([API, ECHO]), target) == "met"  # 42 / 80
+    assert verdict(markdown([dataclasses.replace(API, cpu_us=90), ECHO]), target) == "MISSED"
+    assert verdict(markdown([dataclasses.replace(API, failed=1), ECHO]), target) == "MISSED"
+    assert verdict(markdown([API]), target) is None
