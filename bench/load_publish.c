@@ -170,7 +170,9 @@ int publish(void) {
     publishers = allocate((size_t)opt.count * sizeof *publishers);
     for (long k = 0; k < opt.count; k++) publishers[k].number = k;
     if ((poller = epoll_create1(EPOLL_CLOEXEC)) < 0) fail("epoll: %s", strerror(errno));
-    while (!interrupted && closed < opt.count) {
+    /* One that was on air stays when all are closed, until told: its end (a large file is unmapped) would take
+     * the load's core for milliseconds in which players' closes are timed. */
+    while (!interrupted && (closed < opt.count || end)) {
         uint64_t now = now_ns();
         if (!end && on_air == opt.count) end = now + (uint64_t)(opt.duration * 1e9);
         if (end && now >= end) break;

@@ -186,12 +186,42 @@ class Api:
         )
 
 
-Result = Fanout | Ingest | Kick | Api
-_KINDS: dict[str, type[Fanout] | type[Ingest] | type[Kick] | type[Api]] = {
+@dataclass(frozen=True)
+class Import:
+    """A statement at an interpreter's start, in milliseconds; medians."""
+
+    statement: str
+    runs: int
+    above_ms: float  # more than without it
+    bare_ms: float  # the interpreter alone
+
+    def line(self) -> str:
+        return f"{self.above_ms:.1f} ms above the interpreter's {self.bare_ms:.1f}"
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call over a kept connection to a server that answers at once."""
+
+    caller: str
+    operation: str
+    repeat: int
+    calls: int
+    cpu_us: float  # of the caller's process, its part of the kernel's work included
+    wall_us: float  # with the server's answer in it
+
+    def line(self) -> str:
+        return f"{self.cpu_us:.0f} µs of CPU, {self.wall_us:.0f} µs in all"
+
+
+Result = Fanout | Ingest | Kick | Api | Import | Call
+_KINDS: dict[str, type[Fanout] | type[Ingest] | type[Kick] | type[Api] | type[Import] | type[Call]] = {
     "fanout": Fanout,
     "ingest": Ingest,
     "kick": Kick,
     "api": Api,
+    "import": Import,
+    "call": Call,
 }
 
 

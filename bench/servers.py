@@ -6,6 +6,7 @@ All listen on 127.0.0.1, take stream `s` of app `live` by RTMP, and ask nobody f
 from __future__ import annotations
 
 import json
+import shutil
 import socket
 import sys
 import time
@@ -198,6 +199,7 @@ def running(server: Server, folder: Path, core: int) -> Iterator[Running]:
     Raises:
         BenchError: it is not installed, or did not start.
     """
+    shutil.rmtree(folder, ignore_errors=True)  # of a measurement that is made again
     folder.mkdir(parents=True)
     ports = Ports(rtmp=free_port(), http=free_port())
     command = server.configure(folder, ports)

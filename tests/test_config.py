@@ -270,10 +270,17 @@ def test_a_wrong_value_names_key_value_and_what_is_wanted(line: str, said: str) 
     assert error_of(f"[media]\n{line}").startswith(f"penstock.toml: media.{said}")
 
 
+# Inside a list of tables: it has a test of its own.
+BOUNDED_IN_ACCOUNTS = ("account[].vhost[].publish_valid_s",)
+
+
 @pytest.mark.parametrize("setting", [s for s in settings() if " from " in s.type], ids=lambda s: s.key)
 def test_both_limits_of_a_number_are_allowed_and_nothing_beyond(setting: Setting) -> None:
     found = re.fullmatch(r"a (whole )?number from ([0-9.]+) to ([0-9.]+)", setting.type)
     assert found
+    if setting.key.startswith("account"):
+        assert setting.key in BOUNDED_IN_ACCOUNTS
+        return
     section, name = setting.key.split(".")
     for limit, away in ((float(found[2]), -math.inf), (float(found[3]), math.inf)):
         shown = int(limit) if found[1] else limit
@@ -326,9 +333,30 @@ def test_stores_that_come_later_are_refused_without_showing_their_url(section: s
     assert "p4ss" not in message
 
 
-def test_signed_publishing_is_refused_until_it_exists() -> None:
-    assert 'it must be "none" for now' in error_of(f"{WORLD}publish_auth = 'signed'\npublish_key = 'k'")
+def test_signed_publishing_needs_a_key_and_a_key_needs_it() -> None:
+    *_, account = load_text(f"{WORLD}publish_auth = 'signed'\npublish_key = 'k'").accounts
+    assert (account.vhosts[-1].publish_auth, account.vhosts[-1].publish_sign_order) == (
+        "signed",
+        ("key", "path", "time"),
+    )
     assert "anyone may publish" in error_of(f"{WORLD}publish_key = 'k'")
+    assert 'publish_auth = "signed" and no publish_key' in error_of(f"{WORLD}publish_auth = 'signed'")
+
+
+@pytest.mark.parametrize("order", ["['key', 'path']", "['key', 'key', 'time']", "['key', 'path', 'stream']", "'key'"])
+def test_an_order_of_signing_names_each_part_once(order: str) -> None:
+    assert 'it must be a list of "key", "path" and "time", each once' in error_of(
+        f"{WORLD}publish_sign_order = {order}"
+    )
+    good = load_text(f"{WORLD}publish_sign_order = ['time', 'key', 'path']")
+    assert good.accounts[-1].vhosts[-1].publish_sign_order == ("time", "key", "path")
+
+
+def test_how_long_a_signed_url_is_good_has_limits() -> None:
+    for seconds in (0, 31_536_000):
+        assert load_text(f"{WORLD}publish_valid_s = {seconds}").accounts[-1].vhosts[-1].publish_valid_s == seconds
+    for seconds in (-1, 31_536_001):
+        assert "publish_valid_s" in error_of(f"{WORLD}publish_valid_s = {seconds}")
 
 
 # --- listeners

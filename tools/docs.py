@@ -1,4 +1,4 @@
-"""Writes the pages of `docs/` that are made from the code: `python tools/docs.py`."""
+"""Writes the pages of `docs/` that are made from the code: `python -m tools.docs`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 from penstock.config import settings
 from penstock.settings import Setting
+from tools import cli_docs, operations
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 
@@ -51,8 +52,10 @@ name = "shop"
 push_domains = ["push.shop.example"]
 pull_domains = ["pull.shop.example", "cdn.shop.example"]
 apps = ["live", "rehearsal"]
-publish_auth = "none"
-publish_key = ""
+publish_auth = "signed"
+publish_key = "replace-this-by-a-random-word"
+publish_sign_order = ["key", "path", "time"]
+publish_valid_s = 0
 """
 
 ABOUT = {
@@ -63,6 +66,7 @@ ABOUT = {
     "analytics": "Where usage is kept for reports.",
     "link": "How the control process and the engine process talk to each other.",
     "network": "What the server itself may connect to.",
+    "retention": "How long sessions, refusals and explanations are kept.",
     "account[]": "`[[account]]`, once for each customer; nobody sees another account's streams.",
     "account[].key[]": "`[[account.key]]`, below its account: an access key.",
     "account[].vhost[]": "`[[account.vhost]]`, below its account: domains whose streams belong together.",
@@ -109,7 +113,7 @@ def _last(key: str) -> str:
     return key.rpartition(".")[2]
 
 
-PAGES = {"configuration.md": configuration}
+PAGES = {"cli.md": cli_docs.page, "configuration.md": configuration, "operations.md": operations.page}
 
 
 def main() -> None:

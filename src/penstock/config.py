@@ -72,7 +72,12 @@ def _host(text: str) -> str:
     return str(ipaddress.IPv4Address(host)) if host.rpartition(".")[2].isdigit() else host
 
 
-def _domain(text: str) -> str:
+def host_name(text: str) -> str:
+    """Return a host name or an address, without port, as it is compared: in lower case.
+
+    Raises:
+        ValueError: it is neither.
+    """
     return str(ipaddress.IPv6Address(text)) if ":" in text else _host(text)
 
 
@@ -97,6 +102,12 @@ def _each(parse: Callable[[str], str]) -> Callable[[tuple[str, ...]], tuple[str,
     return lambda texts: tuple(dict.fromkeys(map(parse, texts)))
 
 
+def _each_once(parts: tuple[str, ...]) -> tuple[str, ...]:
+    if sorted(parts) != ["key", "path", "time"]:
+        raise ValueError(parts)
+    return parts
+
+
 Listener = Annotated[str, Form('"host:port", "[v6]:port" or "" (off); port 0 takes a free one', _listener)]
 Name = Annotated[str, Form("a name: letters, digits, `_`, `.`, `-`, at most 255 characters, not `.` or `..`", _name)]
 Names = Annotated[
@@ -106,9 +117,11 @@ Names = Annotated[
 ]
 VhostName = Annotated[str, Form("a vhost's name, or empty", lambda text: text and _name(text))]
 Host = Annotated[
-    str, Form("a host name or an address without port (in ASCII), or empty", lambda text: text and _domain(text))
+    str, Form("a host name or an address without port (in ASCII), or empty", lambda text: text and host_name(text))
 ]
-Domains = Annotated[tuple[str, ...], Form("a list of host names or addresses without port (in ASCII)", _each(_domain))]
+Domains = Annotated[
+    tuple[str, ...], Form("a list of host names or addresses without port (in ASCII)", _each(host_name))
+]
 Networks = Annotated[
     tuple[str, ...],
     Form(
@@ -120,7 +133,11 @@ Networks = Annotated[
 Folder = Annotated[Path, Form("the path of a folder", _path)]
 File = Annotated[Path | None, Form("the path of a file, or empty", lambda text: _path(text) if text else None)]
 AccessKey = Annotated[str, Meta(pattern=r"\A[!-~]{1,128}\Z"), Form("1 to 128 visible ASCII characters without blanks")]
-Unsigned = Annotated[Literal["none"], Form('"none" for now: "signed" comes with signed publishing URLs')]
+SignOrder = Annotated[
+    tuple[Literal["key", "path", "time"], ...],
+    Meta(min_length=3, max_length=3),
+    Form('a list of "key", "path" and "time", each once', _each_once),
+]
 
 
 # --- The settings -----------------------------------------------------------------------------
@@ -130,14 +147,17 @@ class Api(Section, frozen=True, kw_only=True):
     """The management APIs and the console."""
 
     listen: Listener = "127.0.0.1:8080"
-    """Where the management APIs and the console answer, without TLS (no API yet)."""
+    """Where the management APIs answer, without TLS."""
 
     tls_listen: Listener = "127.0.0.1:8443"
-    """The same in TLS; one of the clouds' SDKs can only speak https (no API yet)."""
+    """The same in TLS; one of the clouds' SDKs can only speak https."""
 
     trusted_proxies: Networks = ()
     """Addresses or networks of reverse proxies whose `X-Forwarded-For` is believed; from anyone else the header is
     ignored, as a client could write any address into it."""
+
+    rate_limits: bool = True
+    """Whether an account's calls are limited as its cloud limits them; tests and benchmarks may want to go on."""
 
     tls_cert: File = None
     """Certificate chain (PEM) of every TLS listener; empty: one made by the local certificate authority in
@@ -265,6 +285,28 @@ class Network(Section, frozen=True, kw_only=True):
     refused, so that a URL from outside opens nothing inside."""
 
 
+class Retention(Section, frozen=True, kw_only=True):
+    """How long what was written down is kept."""
+
+    sessions_days: Annotated[int, Meta(ge=1, le=3650)] = 90
+    """Sessions that are over: the longest window that a cloud's API asks for is 60 days."""
+
+    max_sessions: Annotated[int, Meta(ge=1000, le=1_000_000_000)] = 5_000_000
+    """So many of them at most, the latest ones."""
+
+    refusals_days: Annotated[int, Meta(ge=1, le=3650)] = 28
+    """Publishes that were turned away: as far back as a cloud's API asks."""
+
+    max_refusals: Annotated[int, Meta(ge=1000, le=1_000_000_000)] = 500_000
+    """So many of them at most: anybody can try to publish, and must not fill the disk."""
+
+    explained_days: Annotated[int, Meta(ge=1, le=3650)] = 7
+    """Reasons of refused API calls, for `penstock explain`."""
+
+    max_explained: Annotated[int, Meta(ge=100, le=100_000_000)] = 50_000
+    """So many of them at most: anybody can send a request."""
+
+
 class Key(Section, frozen=True, kw_only=True):
     """An access key of an account."""
 
@@ -293,11 +335,18 @@ class Vhost(Section, frozen=True, kw_only=True):
     apps: Names = ("live",)
     """Apps that streams may be published under; others are refused."""
 
-    publish_auth: Unsigned = "none"
-    """`none`: whoever reaches the port may publish (`signed` URLs come later)."""
+    publish_auth: Literal["none", "signed"] = "none"
+    """`none`: whoever reaches the port may publish. `signed`: only by a URL with `wsSecret` and `wsTime`, made with
+    `publish_key`."""
 
     publish_key: Annotated[str, Secret, Meta(max_length=256)] = ""
     """Key of signed publishing URLs; never shown."""
+
+    publish_sign_order: SignOrder = ("key", "path", "time")
+    """In which order key, path and time are hashed into `wsSecret`."""
+
+    publish_valid_s: Annotated[int, Meta(ge=0, le=31_536_000)] = 0
+    """0: `wsTime` is when the URL ends; otherwise it is when the URL was made, and the URL is good for so long."""
 
 
 class Account(Section, frozen=True, kw_only=True):
@@ -329,6 +378,7 @@ class Config(Section, frozen=True, kw_only=True):
     analytics: Analytics = Analytics()
     link: Link = Link()
     network: Network = Network()
+    retention: Retention = Retention()
     accounts: tuple[Account, ...] = msgspec.field(name="account", default=(DEMO_ACCOUNT,))
 
     @property
@@ -400,8 +450,10 @@ def _conflicts(config: Config) -> Iterator[str]:
         if vhost.publish_key and vhost.publish_auth == "none":
             yield (
                 f'vhost {vhost.name!r} has a publish_key, but its publish_auth is "none": anyone may publish; '
-                "take the key out until signed publishing URLs come"
+                'set publish_auth = "signed", or take the key out'
             )
+        if vhost.publish_auth == "signed" and not vhost.publish_key:
+            yield f'vhost {vhost.name!r} has publish_auth = "signed" and no publish_key; give it one'
 
 
 def _listener_conflicts(config: Config) -> Iterator[str]:

@@ -4,6 +4,7 @@
 
     PenstockError
     ├── ConfigError             a setting is unknown, wrong, or cannot be used here
+    │   └── NoKeys              nowhere are there keys to sign a call with
     ├── LinkError               control and engine cannot (or may not) talk to each other
     ├── ProtocolError           the peer broke a wire protocol; its connection closes
     │   ├── AmfError
@@ -22,6 +23,9 @@
     ├── DomainError             understood, and refused
     │   ├── BadParameters       428
     │   ├── NameInUse           422
+    │   ├── Banned              423
+    │   ├── UrlExpired          425
+    │   ├── UrlNotSigned        426
     │   ├── Unavailable         nobody could decide in time
     │   ├── InvalidField        (field, value, wanted)
     │   │   ├── MissingField
@@ -38,6 +42,8 @@
     │   └── DryRun              it would have worked
     └── CallError               SDK side
         ├── TransportError      no answer
+        ├── AdminError          a server's refusal of its operator (kind, message)
+        ├── WaitTimeout         (and a TimeoutError) what was waited for did not come
         └── ApiError            (cloud, code, message, request_id, status, kind)
 
 A fault of our own is an ``AssertionError`` and is never caught by name.
@@ -52,6 +58,10 @@ class PenstockError(Exception):
 
 class ConfigError(PenstockError):
     """A setting is unknown, wrong, or cannot be used on this machine."""
+
+
+class NoKeys(ConfigError):
+    """No place has keys to sign a call with; half of a pair is a `ConfigError` instead."""
 
 
 class LinkError(PenstockError):
@@ -105,6 +115,24 @@ class NameInUse(DomainError):
     """Another publisher is sending under this name."""
 
     code = 422
+
+
+class Banned(DomainError):
+    """The stream may not be published for now."""
+
+    code = 423
+
+
+class UrlExpired(DomainError):
+    """The publishing URL is signed well, and its time is over."""
+
+    code = 425
+
+
+class UrlNotSigned(DomainError):
+    """The publishing URL lacks its signature, or has another than its key gives."""
+
+    code = 426
 
 
 class Unavailable(DomainError):
@@ -242,6 +270,22 @@ class CallError(PenstockError):
 
 class TransportError(CallError):
     """No answer came: no connection, or a time-out. Whether the call acted is unknown."""
+
+
+class AdminError(CallError):
+    """A verb of the admin socket that the server refused; `kind` is the name of its error's class."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.message = message
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.kind, self.message)
+
+
+class WaitTimeout(CallError, TimeoutError):
+    """What was waited for did not come in time."""
 
 
 class ApiError(CallError):

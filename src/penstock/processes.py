@@ -21,12 +21,19 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from penstock.app import Control, Engine, Listeners
-from penstock.config import Config
+from penstock.config import Config, load
+from penstock.errors import ConfigError
+from penstock.storage.errors import StorageError
+
+log = logging.getLogger("penstock.processes")
 
 # Packets come and go by reference counts alone, and nothing in them can form a circle; the collector's
 # default threshold would walk all of them several times a second.
 GC_THRESHOLD: Final = 100_000
+
+# How a child begins the line that tells why it cannot be started, and its exit code then.
+REFUSED: Final = "refused: "
+EXIT_REFUSED: Final = 2
 
 
 class Boot(Struct, frozen=True):
@@ -37,6 +44,8 @@ class Boot(Struct, frozen=True):
     link_path: str
     link_fd: int | None = None
     log_level: str = "INFO"
+    config_file: str | None = None  # where the settings came from, for a reload
+    dev: bool = False
 
     def encode(self) -> bytes:
         return msgspec.json.encode(self, enc_hook=str) + b"\n"
@@ -53,11 +62,15 @@ def _decode_path(kind: type, value: object) -> Any:
 
 def set_up_logging(level: str) -> None:
     """Lines for people, on standard error."""
+    # It tells of each step of each start.
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     logging.basicConfig(level=level, format="%(asctime)s %(levelname).1s %(name)s: %(message)s", datefmt="%H:%M:%S")
 
 
 @contextlib.asynccontextmanager
 async def _engine(boot: Boot) -> AsyncIterator[None]:
+    from penstock.app.engine import Engine, Listeners  # noqa: PLC0415  each process loads what it runs
+
     assert boot.link_fd is not None
     listeners = Listeners(**{name: socket.socket(fileno=fd) for name, fd in boot.listeners.items()})
     engine = Engine(boot.config, listeners)
@@ -71,11 +84,31 @@ async def _engine(boot: Boot) -> AsyncIterator[None]:
 
 @contextlib.asynccontextmanager
 async def _control(boot: Boot) -> AsyncIterator[None]:
-    control = Control(boot.config)
-    following = asyncio.create_task(control.follow(Path(boot.link_path)))
-    await control.engine.connected.wait()
-    yield
-    following.cancel()
+    from penstock.app.control import Control  # noqa: PLC0415  each process loads what it runs
+
+    listeners = {name: socket.socket(fileno=fd) for name, fd in boot.listeners.items()}
+    file = Path(boot.config_file) if boot.config_file is not None else None
+    control = await Control.open(_latest(boot, file), file=file, dev=boot.dev)
+    try:
+        control.start(listeners)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, control.reload_soon)
+        following = asyncio.create_task(control.follow(Path(boot.link_path)))
+        await control.engine.connected.wait()
+        yield
+        following.cancel()
+    finally:
+        await control.close()
+
+
+def _latest(boot: Boot, file: Path | None) -> Config:
+    """The settings as the file has them now: it may have been reloaded since the server started."""
+    from penstock.app.control import reloaded  # noqa: PLC0415  loaded by now
+
+    try:
+        return reloaded(boot.config, load(file, os.environ))
+    except ConfigError as error:
+        log.error("%s; going on with the settings of the start", error)
+        return boot.config
 
 
 ROLES: Final = {"engine": _engine, "control": _control}
@@ -111,8 +144,13 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     boot = Boot.decode(sys.stdin.buffer.readline())
     set_up_logging(boot.log_level)
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(_run(role, boot))
+    try:
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(_run(role, boot))
+    except (ConfigError, StorageError) as error:
+        # For the supervisor: at a start it is the reason why there is no server.
+        print(f"{REFUSED}{error}", flush=True)
+        raise SystemExit(EXIT_REFUSED) from None
 
 
 def _loop_factory() -> Any:

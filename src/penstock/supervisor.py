@@ -20,13 +20,16 @@ import time
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Any, Final
 
-from penstock.app import tls_context
+from msgspec import Struct
+
+from penstock.admin.contract import SOCKET_NAME
+from penstock.app.certificates import tls_context
 from penstock.config import Config, parse_listen
 from penstock.errors import ConfigError
 from penstock.link import socket as link_socket
-from penstock.processes import Boot
+from penstock.processes import REFUSED, Boot
 
 log = logging.getLogger("penstock.supervisor")
 
@@ -42,6 +45,8 @@ BACKLOG: Final = 4096
 LONGEST_SOCKET_PATH: Final = 100
 
 MEDIA_DOORS: Final = {"rtmp": "rtmp_listen", "rtmps": "rtmps_listen", "http": "http_listen", "https": "https_listen"}
+API_DOORS: Final = {"api": "listen", "api_tls": "tls_listen"}
+TLS_DOORS: Final = frozenset({"rtmps", "https", "api_tls"})
 
 
 class Child:
@@ -50,6 +55,8 @@ class Child:
     def __init__(self, name: str, command: list[str], boot: bytes, descriptors: list[int]) -> None:
         self.name = name
         self.ready = asyncio.Event()
+        # Set to the reason when the child says that it cannot be started as things are.
+        self.refused: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._command = command
         self._boot = boot
         self._descriptors = descriptors
@@ -113,12 +120,19 @@ class Child:
         while line := await process.stdout.readline():
             if line == b"ready\n":
                 self.ready.set()
+            elif line.startswith(REFUSED.encode()):
+                self._refuse(line.decode(errors="replace").removeprefix(REFUSED).strip())
             else:
                 # The test pattern's own words.
                 print(line.decode(errors="replace").rstrip("\n"), flush=True)
         code = await process.wait()
         self.ready.clear()
         return code
+
+    def _refuse(self, why: str) -> None:
+        log.error("%s cannot be started: %s", self.name, why)
+        if not self.refused.done():
+            self.refused.set_result(why)
 
 
 def _ending(code: int) -> str:
@@ -128,49 +142,67 @@ def _ending(code: int) -> str:
 class Supervisor:
     """One server on this machine."""
 
-    def __init__(self, config: Config, *, log_level: str = "INFO") -> None:
+    def __init__(
+        self, config: Config, *, log_level: str = "INFO", config_file: Path | None = None, dev: bool = False
+    ) -> None:
         """Takes hold of every port and of the data folder.
+
+        `config_file` is where a reload reads; `dev` lets the domain's clock be turned.
 
         Raises:
             ConfigError: the folder or a port cannot be used; the message names the setting.
         """
         self.config = config
+        self._config_file = str(config_file.absolute()) if config_file is not None else None
+        self._dev = dev
         self.children: dict[str, Child] = {}
         self._held = contextlib.ExitStack()
         try:
             self.open_files = raise_open_file_limit()
-            self.listeners = {
-                door: self._held.enter_context(listener)
-                for door, setting in MEDIA_DOORS.items()
-                if (listener := bind(f"media.{setting}", getattr(config.media, setting))) is not None
-            }
+            self.listeners = self._open("media", config.media, MEDIA_DOORS)
+            self.api_listeners = self._open("api", config.api, API_DOORS)
             # After the ports: a start that fails for one of them leaves no folder behind.
             self._lock = self._held.enter_context(_hold_data_dir(config.data_dir))
-            if self.listeners.keys() & {"rtmps", "https"}:
+            if (self.listeners.keys() | self.api_listeners.keys()) & TLS_DOORS:
                 tls_context(config)
             self._link_path = self._held.enter_context(_socket_path(config.data_dir))
             self._link = self._held.enter_context(_bind_link(self._link_path))
+            self._admin = self._held.enter_context(_bind_admin(config.data_dir))
         except BaseException:
             self._held.close()
             raise
         self._log_level = log_level
 
+    def _open(self, section: str, settings: Struct, doors: dict[str, str]) -> dict[str, socket.socket]:
+        return {
+            door: self._held.enter_context(listener)
+            for door, setting in doors.items()
+            if (listener := bind(f"{section}.{setting}", getattr(settings, setting))) is not None
+        }
+
     def ports(self) -> dict[str, int]:
         """The port of each door that is open, whatever the settings left to chance."""
-        return {door: int(listener.getsockname()[1]) for door, listener in self.listeners.items()}
+        listeners = {**self.listeners, **self.api_listeners}
+        return {door: int(listener.getsockname()[1]) for door, listener in listeners.items()}
 
     async def run(self, on_ready: Callable[[], None], *, pattern_url: str = "") -> None:
-        """Serve until SIGTERM or SIGINT. `on_ready` is called once engine and control answer each other."""
+        """Serve until SIGTERM or SIGINT. `on_ready` is called once engine and control answer each other.
+
+        Raises:
+            ConfigError: a child says that it cannot be started; nothing is left running.
+        """
         loop = asyncio.get_running_loop()
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(signal.SIGHUP, self._reload)
         try:
             self._start()
             ready = asyncio.create_task(self._all_ready())
             stopped = asyncio.create_task(stop.wait())
             await asyncio.wait([ready, stopped], return_when=asyncio.FIRST_COMPLETED)
             if ready.done():
+                ready.result()
                 on_ready()
                 if pattern_url:
                     self._start_pattern(pattern_url)
@@ -185,19 +217,35 @@ class Supervisor:
             self._held.close()
 
     async def _all_ready(self) -> None:
-        for child in list(self.children.values()):
-            await child.ready.wait()
+        children = list(self.children.values())
+        ready = asyncio.gather(*(child.ready.wait() for child in children))
+        refusals = [child.refused for child in children]
+        waiting: list[asyncio.Future[Any]] = [ready, *refusals]
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        if not ready.done():
+            ready.cancel()
+        for refusal in refusals:
+            if refusal.done():
+                raise ConfigError(refusal.result())
+
+    def _reload(self) -> None:
+        """Have control read the configuration file again; it says in the log what came of it."""
+        control = self.children.get("control")
+        if control is not None and control.pid is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(control.pid, signal.SIGHUP)
 
     def _start(self) -> None:
         descriptors = {door: listener.fileno() for door, listener in self.listeners.items()}
         link_fd = self._link.fileno()
         path = str(self._link_path)
         engine = Boot(self.config, descriptors, path, link_fd, self._log_level)
-        control = Boot(self.config, {}, path, None, self._log_level)
+        api = {door: listener.fileno() for door, listener in {**self.api_listeners, "admin": self._admin}.items()}
+        control = Boot(self.config, api, path, None, self._log_level, self._config_file, self._dev)
         self._spawn(
             "engine", _module("penstock.processes", "engine"), engine.encode(), [*descriptors.values(), link_fd]
         )
-        self._spawn("control", _module("penstock.processes", "control"), control.encode(), [])
+        self._spawn("control", _module("penstock.processes", "control"), control.encode(), list(api.values()))
 
     def _start_pattern(self, url: str) -> None:
         self._spawn("pattern", _module("penstock.workers.testpattern", "--with-parent", url), b"", [])
@@ -267,6 +315,21 @@ def _socket_path(data_dir: Path) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory(prefix="penstock-") as folder:
         yield Path(folder) / "link.sock"
+
+
+@contextlib.contextmanager
+def _bind_admin(data_dir: Path) -> Iterator[socket.socket]:
+    """The operator's socket, in the data folder however long its path is: an open folder has a short one."""
+    folder = os.open(data_dir, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        listener = link_socket.bind(Path(f"/proc/self/fd/{folder}") / SOCKET_NAME)
+    except OSError as error:
+        raise ConfigError(f"data_dir holds the socket {data_dir / SOCKET_NAME}: {error.strerror}") from error
+    finally:
+        os.close(folder)
+    with listener:
+        yield listener
+    (data_dir / SOCKET_NAME).unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

@@ -134,6 +134,8 @@ def test_member_tells_where_it_travels() -> None:
     [
         (int, "an integer"),
         (Annotated[int, Meta(ge=1)], "an integer of at least 1"),
+        (Annotated[float, Meta(gt=0)], "a number above 0"),
+        (Annotated[float, Meta(gt=0, le=5)], "a number above 0 and at most 5"),
         (Annotated[int, Meta(le=9)] | None, "an integer of at most 9"),
         (float, "a number"),
         (bool, "true or false"),

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import TypeVar
 
 import msgspec
 import pytest
 
+from penstock.domain import accounts
 from penstock.domain.engines import EngineLink
 from penstock.domain.live import Live
-from penstock.domain.sessions import Sessions
-from penstock.domain.usage import UsageLedger
 from penstock.errors import LinkError
 from penstock.link import local
 from penstock.link.messages import (
@@ -26,6 +26,7 @@ from penstock.link.messages import (
     Hello,
     Holder,
     Lease,
+    Noted,
     OnAir,
     Refused,
     Stats,
@@ -35,7 +36,7 @@ from penstock.link.messages import (
 )
 from penstock.model import StreamId
 from tests.clock import START, ManualClock
-from tests.domain.kit import CLIENT, DEMO, OTHER, RIVAL, RULES, asked, make_stats, on_air
+from tests.domain.kit import CLIENT, DEMO, OTHER, RIVAL, RULES, asked, make_stats, on_air, opened
 from tests.domain.test_usage import row, usage
 
 M = TypeVar("M", bound=AnyMessage)
@@ -44,10 +45,8 @@ DEADLINE_S = 2.0
 
 
 class Control:
-    def __init__(self) -> None:
-        self.clock = ManualClock()
-        self.link = EngineLink()
-        self.live = Live(self.clock, RULES, Sessions(self.clock), UsageLedger(), self.link)
+    def __init__(self, clock: ManualClock, link: EngineLink, live: Live) -> None:
+        self.clock, self.link, self.live = clock, link, live
 
 
 class FakeEngine:
@@ -68,8 +67,11 @@ class FakeEngine:
             self._mine.send(message)
 
     async def next(self, kind: type[M]) -> M:
+        """The next message, which must be of this kind; what was noted is passed over, unless it is asked for."""
         async with asyncio.timeout(DEADLINE_S):
             message = await self._heard.get()
+            while isinstance(message, Noted) and kind is not Noted:
+                message = await self._heard.get()
         assert isinstance(message, kind), message
         return message
 
@@ -101,8 +103,10 @@ async def settle() -> None:
 
 
 @pytest.fixture
-async def control() -> Control:
-    return Control()
+async def control(clock: ManualClock) -> AsyncIterator[Control]:
+    link = EngineLink()
+    async with opened(clock, engine=link) as live:
+        yield Control(clock, link, live)
 
 
 @pytest.fixture
@@ -120,7 +124,7 @@ async def test_an_engine_that_says_hello_is_told_the_vhosts(control: Control) ->
     await engine.nothing_more()
     assert not control.link.connected.is_set()
     welcome = await engine.greet()
-    assert (welcome.version, welcome.vhosts, welcome.default_vhost) == (VERSION, RULES.vhosts, "")
+    assert (welcome.version, welcome.vhosts, welcome.default_vhost) == (VERSION, control.live.registry.names(), "")
     assert control.link.connected.is_set()
 
 
@@ -141,13 +145,14 @@ async def test_what_is_on_air_is_rebuilt_from_the_engine(control: Control) -> No
 
 
 async def test_new_rules_reach_an_engine_that_is_connected(control: Control, engine: FakeEngine) -> None:
-    control.link.tell_rules(msgspec.structs.replace(RULES, default_vhost="demo"))
+    control.live.rules = msgspec.structs.replace(RULES, default_vhost="demo")
+    control.link.tell_vhosts(control.live)
     assert (await engine.next(Welcome)).default_vhost == "demo"
 
 
 async def test_new_rules_with_no_engine_are_told_when_one_comes(control: Control) -> None:
     control.live.rules = msgspec.structs.replace(RULES, default_vhost="demo")
-    control.link.tell_rules(control.live.rules)
+    control.link.tell_vhosts(control.live)
     assert (await FakeEngine(control).greet()).default_vhost == "demo"
 
 
@@ -185,7 +190,8 @@ async def test_two_that_race_for_one_name_are_one_session(control: Control, engi
 
 
 async def test_a_stream_of_a_vhost_that_is_gone_is_refused(control: Control, engine: FakeEngine) -> None:
-    control.live.rules = msgspec.structs.replace(RULES, vhosts=())
+    await accounts.remove_vhost(control.live, "demo")
+    await engine.next(Welcome)
     engine.send(asked())
     assert (await engine.next(Refused)).code == 428
 

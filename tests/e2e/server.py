@@ -176,6 +176,13 @@ class Server:
         return f"{self._bases['https']}/{_with_suffix(app_stream)}"
 
     @property
+    def api_url(self) -> str:
+        """Where the clouds' APIs answer, without TLS."""
+        found = re.search(r"^ *API +(http://\S+)$", self.log.text(), re.MULTILINE)
+        assert found is not None
+        return found[1]
+
+    @property
     def ca_file(self) -> Path:
         return self.data_dir / "tls" / "ca.pem"
 

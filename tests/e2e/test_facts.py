@@ -13,7 +13,8 @@ import av
 import pytest
 from msgspec import Struct
 
-from penstock.app import Control, Engine, Listeners
+from penstock.app.control import Control
+from penstock.app.engine import Engine, Listeners
 from penstock.config import Config, Media
 from penstock.domain.sessions import Sessions
 from penstock.domain.usage import UsageLedger
@@ -66,7 +67,7 @@ class Plant:
         config = Config(data_dir=folder, media=media)
         doors = {door: bind(door, "127.0.0.1:0") for door in ("rtmp", "http", "https")}
         engine = Engine(config, Listeners(**doors))
-        control = Control(config)
+        control = await Control.open(config, in_memory=True)
         plant = cls(engine, control, {door: port_of(listener) for door, listener in doors.items()})
         await engine.listen_for_control(link_socket.bind(folder / "link.sock"))
         following = asyncio.create_task(control.follow(folder / "link.sock"))
@@ -77,6 +78,7 @@ class Plant:
         finally:
             following.cancel()
             await engine.close()
+            await control.close()
 
     def url(self, door: str, name: str) -> str:
         return f"{door}://127.0.0.1:{self._ports[door]}/live/{name}" + (".flv" if door.startswith("http") else "")

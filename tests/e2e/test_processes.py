@@ -154,4 +154,4 @@ async def test_a_server_that_is_told_to_end_ends_in_order(
     assert dict(ends) == {
         f"{stream}-0": "engine stopped", f"{stream}-1": "engine stopped", "live/test": "publisher left"
     }  # fmt: skip
-    assert sorted(path.name for path in server.data_dir.iterdir()) == ["lock", "tls"]
+    assert sorted(path.name for path in server.data_dir.iterdir()) == ["credentials.toml", "lock", "penstock.db", "tls"]

@@ -26,6 +26,7 @@ from penstock.link.messages import (
     Ended,
     EndReason,
     Hello,
+    Noted,
     PublishAsked,
     Refused,
     Stats,
@@ -256,6 +257,7 @@ async def test_a_name_that_can_be_no_stream_is_refused_here_and_control_is_told(
     assert refused.code == 428
     told = await control.next(TurnedAway)
     assert (told.target, told.client, told.code, told.why) == ("push.demo.test/live/../etc", CLIENT, 428, refused.why)
+    assert (told.vhost, told.app, told.name, told.domain) == ("demo", "live", "../etc", "push.demo.test")
     await control.nothing_more()
     assert engine.clock.waiting() == []
 
@@ -380,6 +382,7 @@ async def test_begin_and_end_are_told_as_they_happen(engine: Engine, control: Fa
     engine.hub.end(publication, EndReason.LEFT, "bye")
     ended = await control.next(Ended)
     assert (ended.lease, ended.reason, ended.detail) == (publication.lease, EndReason.LEFT, "bye")
+    assert ended.last is not None
     assert (ended.at, ended.last.duration_ms) == (engine.clock.now(), 2000)
 
 
@@ -393,20 +396,40 @@ async def test_an_end_while_control_is_away_is_told_to_the_next_one_after_its_he
     at = engine.clock.now()
     engine.clock.advance(5)
     successor = FakeControl(engine.link)
-    assert (await successor.next(Hello)).on_air == ()
+    hello = await successor.next(Hello)
+    assert (hello.on_air, hello.ended) == ((), (publication.lease.epoch,))
     await successor.nothing_more()  # not before it has welcomed us
     successor.send(WELCOME)
     ended = await successor.next(Ended)
     assert (ended.lease, ended.at) == (publication.lease, at)
+
+
+async def test_an_end_is_told_to_each_control_process_until_one_has_noted_it(
+    engine: Engine, control: FakeControl
+) -> None:
+    engine.hub.end(engine.on_air(1), EndReason.LEFT, "")
+    engine.ask(Target("push.demo.test", "live", "../etc"))
+    await control.next(Began)
+    assert ((await control.next(Ended)).number, (await control.next(TurnedAway)).number) == (1, 2)
+    successor = FakeControl(engine.link)
+    await successor.greet()
+    assert ((await successor.next(Ended)).number, (await successor.next(TurnedAway)).number) == (1, 2)
+    successor.send(Noted(1))
+    await settle()
     third = FakeControl(engine.link)
     await third.greet()
-    await third.nothing_more()
+    assert (await third.next(TurnedAway)).number == 2
+    third.send(Noted(2))
+    await settle()
+    fourth = FakeControl(engine.link)
+    await fourth.greet()
+    await fourth.nothing_more()
 
 
 async def test_what_nobody_hears_is_bounded_and_the_latest_is_kept(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine.link, "_unheard", type(engine.link._unheard)(maxlen=3))
+    monkeypatch.setattr(engine.link, "_untold", type(engine.link._untold)(maxlen=3))
     assert control_module.MAX_UNHEARD <= 10_000
     for epoch in range(1, 6):
         engine.hub.end(engine.on_air(epoch), EndReason.LEFT, "")
@@ -415,12 +438,12 @@ async def test_what_nobody_hears_is_bounded_and_the_latest_is_kept(
     assert [(await control.next(Ended)).lease.epoch for _ in range(3)] == [3, 4, 5]
 
 
-async def test_an_admitted_publish_that_came_to_nothing_is_an_end_with_nothing_in_it(
+async def test_an_admitted_publish_that_came_to_nothing_is_an_end_that_says_so(
     engine: Engine, control: FakeControl
 ) -> None:
     engine.link.never_began(make_lease(5), EndReason.LOST, "gone")
     ended = await control.next(Ended)
-    assert (ended.last.epoch, ended.last.bytes_in, ended.last.duration_ms) == (5, 0, 0)
+    assert (ended.lease.epoch, ended.reason, ended.last) == (5, EndReason.LOST, None)
 
 
 async def test_statistics_are_of_now_and_are_not_kept_for_later(engine: Engine) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.engine.feed import Feed, Opening
+from penstock.engine.feed import OPENING_BATCHES, Feed, Opening
 from penstock.engine.formats import FLV, RTMP
 from penstock.model import Kind, MediaPacket
 from penstock.protocols.flv import Tag
@@ -171,6 +171,77 @@ def test_one_that_is_gone_before_it_starts_is_an_error_and_no_player() -> None:
     with pytest.raises(BrokenPipeError):
         feed.attach(player.outlet, opening(key(0)))
     assert len(feed) == 0
+
+
+def gop_so_far(pictures: Sequence[MediaPacket]) -> list[MediaPacket]:
+    """What a GOP cache has of the pictures that were sent."""
+    begin = max(at for at, picture in enumerate(pictures) if picture.is_key)
+    return list(pictures[begin:])
+
+
+def long_gop(count: int) -> list[MediaPacket]:
+    return [(inter if number else key)(number * 40, bytes(50)) for number in range(count)]
+
+
+def test_who_joins_a_little_later_gets_the_same_opening_and_every_batch_since_once() -> None:
+    feed, pictures = playing(FakeOwner()), long_gop(2 * OPENING_BATCHES + 8)
+    joined: list[FakeOwner] = []
+    for at, picture in enumerate(pictures):
+        feed.send([picture], opening(ready=picture.is_key), 1.0)
+        joined.append(FakeOwner())
+        feed.attach(joined[-1].outlet, opening(*gop_so_far(pictures[: at + 1])))
+    for player in joined:
+        assert media_times(player) == [picture.dts_ms for picture in pictures]
+    # The first of all is the opening; its length tells how many pictures are in it.
+    assert len({player.socket.sends[0] for player in joined}) == 3
+
+
+def test_slow_players_who_join_one_by_one_hold_few_openings() -> None:
+    feed, pictures = playing(FakeOwner()), long_gop(10 * OPENING_BATCHES)
+    slow = [FakeOwner(room=0) for _ in pictures]
+    for at, picture in enumerate(pictures):
+        feed.send([picture], opening(ready=picture.is_key), 1.0)
+        feed.attach(slow[at].outlet, opening(*gop_so_far(pictures[: at + 1])))
+    held = {id(memoryview(buffer).obj): len(buffer) for player in slow for buffer in player.outlet.queue or ()}
+    whole = sum(len(picture.tag) for picture in pictures)
+    assert sum(held.values()) < 7 * whole  # and not a good half of it for each of 160
+    for player in slow:
+        player.make_room(None)
+        assert media_times(player) == [picture.dts_ms for picture in pictures]
+
+
+def test_a_key_frame_is_where_the_next_one_starts() -> None:
+    feed, late = playing(FakeOwner()), FakeOwner()
+    feed.attach(FakeOwner().outlet, opening(key(0)))
+    for picture in (inter(40), key(80), inter(120)):
+        feed.send([picture], opening(ready=picture.is_key), 1.0)
+    feed.attach(late.outlet, opening(key(80), inter(120)))
+    assert media_times(late) == [80, 120]
+
+
+@given(
+    joins=st.lists(st.tuples(st.integers(0, 39), st.integers(0, 3000)), min_size=1, max_size=12),
+    key_every=st.integers(1, 40),
+    limit=st.integers(100, 2000),
+)
+def test_whenever_a_player_joins_it_gets_the_whole_gop_and_what_follows(
+    joins: list[tuple[int, int]], key_every: int, limit: int
+) -> None:
+    feed = playing(FakeOwner())
+    pictures = [(inter if number % key_every else key)(number * 40, bytes(50)) for number in range(40)]
+    joined: list[tuple[int, FakeOwner]] = []
+    for at, picture in enumerate(pictures):
+        feed.send([picture], opening(ready=picture.is_key), 1.0)
+        for _, room in (join for join in joins if join[0] == at):
+            joined.append((at, FakeOwner(room=room, limit_bytes=limit)))
+            feed.attach(joined[-1][1].outlet, opening(*gop_so_far(pictures[: at + 1])))
+    for at, player in joined:
+        player.make_room(None)
+        check_watchable(player.tags())
+        assert media_times(player)[0] == at // key_every * key_every * 40
+        if player.outlet.skipped_at == 0:
+            assert player.outlet.queue is None
+    assert all(player.outlet.sent_bytes == len(player.socket.taken) for _, player in joined)
 
 
 def test_a_format_without_a_preamble_starts_the_waiting_of_a_stream_without_setup_with_no_empty_send() -> None:

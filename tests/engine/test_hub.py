@@ -406,6 +406,21 @@ def test_a_drop_cuts_the_publisher_and_its_players_at_once(house: House) -> None
     assert house.hub._places == {}
 
 
+def test_who_hears_of_a_drop_finds_every_player_closed_and_counted(house: House) -> None:
+    house.on_air()
+    viewers = [house.join(), house.join()]
+    closed: list[int] = []
+
+    class Witness(House):
+        def ended(self, lease: Lease, reason: EndReason, detail: str, at: datetime, last: StreamStats) -> None:
+            closed.append(sum(len(viewer.ends) for viewer in viewers))
+            assert last.players == {"flv": 2}
+
+    house.hub.listen(Witness())
+    house.hub.drop(DEMO, EndReason.KICKED, "")
+    assert closed == [2]
+
+
 def test_a_drop_of_a_stream_that_waits_for_its_publisher_closes_the_players(house: House) -> None:
     publication = house.on_air()
     viewer = house.join()
@@ -534,6 +549,21 @@ def test_statistics_count_players_and_bytes_by_format_those_that_left_too(house:
         "flv": stays.outlet.sent_bytes + leaves.outlet.sent_bytes,
         "rtmp": rtmp.outlet.sent_bytes,
     }
+
+
+def test_players_and_bytes_are_told_apart_by_the_host_that_they_asked_for(house: House) -> None:
+    publication = house.on_air()
+    one, other, gone = FakeOwner(), FakeOwner(), FakeOwner()
+    came = ((one, "a.test"), (other, "b.test"), (gone, "b.test"))
+    *_, last = [house.hub.join(DEMO, FLV, owner.outlet, CLIENT, domain) for owner, domain in came]
+    house.key(publication, 40)
+    assert last is not None
+    house.hub.leave(last)
+    (status,) = house.hub.stats()
+    assert sorted((part.domain, part.players, part.bytes_out) for part in status.audience) == [
+        ("a.test", 1, one.outlet.sent_bytes),
+        ("b.test", 1, other.outlet.sent_bytes + gone.outlet.sent_bytes),
+    ]
 
 
 def test_a_second_play_on_one_connection_is_counted_for_its_own_stream(house: House) -> None:

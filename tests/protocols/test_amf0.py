@@ -272,3 +272,27 @@ def test_any_bytes_decode_or_raise_amf_error(data: bytes) -> None:
         return
     # Encoding can be refused (an unfinished ECMA array may end deeper) but never crash.
     assert amf0.decode(amf0.encode(*values)) is not None
+
+
+@settings(max_examples=300, derandomize=True, deadline=None)
+@given(
+    st.lists(VALUES, max_size=4).map(lambda values: amf0.encode(*values)) | PIECES.map(b"".join), st.integers(0, 255)
+)
+def test_the_wrapper_of_amf3_changes_nothing_of_what_is_in_it(data: bytes, first: int) -> None:
+    def read(payload: bytes, *, amf3_wrapped: bool) -> object:
+        try:
+            return repr(amf0.decode_command(payload, amf3_wrapped=amf3_wrapped))  # NaN differs from itself
+        except AmfError:
+            return AmfError
+
+    assert read(b"\0" + data, amf3_wrapped=True) == read(data, amf3_wrapped=False)
+    assert first == 0 or read(bytes((first,)) + data, amf3_wrapped=True) is AmfError
+
+
+def test_a_wrapped_command_cut_short_anywhere_is_refused() -> None:
+    whole = b"\0" + amf0.encode("connect", 1.0, {"app": "live", "tcUrl": "rtmp://a.test/live"})
+    assert len(amf0.decode_command(whole, amf3_wrapped=True)) == 3
+    values_end = {1 + len(amf0.encode(*values)) for values in ((), ("connect",), ("connect", 1.0))}
+    for end in set(range(len(whole))) - values_end:
+        with pytest.raises(AmfError):
+            amf0.decode_command(whole[:end], amf3_wrapped=True)

@@ -9,7 +9,8 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 
-from penstock.app import Control, Engine, Listeners
+from penstock.app.control import Control
+from penstock.app.engine import Engine, Listeners
 from penstock.config import Account, Config, Media, Vhost
 from penstock.link import local
 from penstock.link.messages import AnyMessage, EndReason
@@ -48,13 +49,13 @@ def listen() -> socket.socket:
 class House:
     """The server. `told` has every message that control heard from the engine, oldest first."""
 
-    def __init__(self, config: Config, *, clock: Clock | None = None, tls: bool = False) -> None:
+    def __init__(self, config: Config, control: Control, *, clock: Clock | None = None, tls: bool = False) -> None:
         doors = {"rtmp": listen(), "http": listen()}
         if tls:
             doors |= {"rtmps": listen(), "https": listen()}
         self.config = config
         self.engine = Engine(config, Listeners(**doors), clock)
-        self.control = Control(config, clock)
+        self.control = control
         self.told: list[AnyMessage] = []
         self._peers: list[RtmpClient | HttpClient] = []
         self._heard: asyncio.Queue[AnyMessage] = asyncio.Queue()
@@ -64,7 +65,8 @@ class House:
     @classmethod
     async def open(cls, folder: Path, *, clock: Clock | None = None, tls: bool = False, **media: Any) -> Self:
         """`media` are settings of that section."""
-        house = cls(Config(data_dir=folder, media=Media(**media), accounts=(ACCOUNT,)), clock=clock, tls=tls)
+        config = Config(data_dir=folder, media=Media(**media), accounts=(ACCOUNT,))
+        house = cls(config, await Control.open(config, clock=clock, in_memory=True), clock=clock, tls=tls)
         await house.control.engine.connected.wait()
         return house
 
@@ -89,6 +91,7 @@ class House:
         await self.engine.close()
         for _ in range(3):
             await asyncio.sleep(0)
+        await self.control.close()
         for peer in self._peers:
             peer.close()
 

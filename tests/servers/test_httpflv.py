@@ -5,7 +5,10 @@ from itertools import pairwise
 
 import h11
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from penstock.engine.addressing import Target
 from penstock.errors import HttpError
 from penstock.model import Kind
 from penstock.protocols.flv import Tag, file_header
@@ -399,6 +402,48 @@ def test_a_head_is_whole_after_its_last_byte_and_not_before(step: int) -> None:
     assert found[:-1] == [None] * (len(found) - 1)
     assert found[-1] is not None
     assert found[-1].target == b"/live/cam.flv"
+
+
+WORDS = st.sampled_from(
+    [b"GET ", b"HEAD ", b"/live/cam.flv", b"?", b"%2e", b"http://", b"[", b" HTTP/1.1", b" HTTP/1.0", b"\r\n", b"\n",
+     b"Host: a\r\n", b"Host:", b"Content-Length: 9\r\n", b"Transfer-Encoding: chunked\r\n", b":", b"\r\n\r\n", b"\0"]
+)  # fmt: skip
+HEADS = st.binary(max_size=100) | st.lists(WORDS | st.binary(max_size=5), max_size=12).map(b"".join)
+USUAL = st.just(b"GET /live/cam.flv?a=b HTTP/1.1\r\nHost: pull.demo.test\r\n\r\n")
+
+
+def what_it_reads(parts: list[bytes]) -> tuple[bytes, ...] | int | None:
+    """The request that `parts` are, the status that they are refused with, or None while it is not whole."""
+    parser = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_REQUEST_HEAD)
+    try:
+        for part in parts:
+            request = read_request(parser, part)
+            if request is not None:
+                return bytes(request.method), bytes(request.target), *map(bytes, dict(request.headers).values())
+    except HttpError as error:
+        return error.status
+    return None
+
+
+@settings(max_examples=300, derandomize=True, deadline=None)
+@given(HEADS | USUAL, st.lists(st.integers(0, 100), max_size=6))
+def test_any_bytes_are_a_request_or_refused_and_the_same_in_any_split(data: bytes, cuts: list[int]) -> None:
+    whole = what_it_reads([data])
+    assert whole is None or isinstance(whole, tuple) or whole in httpflv._REASONS
+    places = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
+    # A peer's empty read is its end, and never comes here.
+    assert what_it_reads([data[a:b] for a, b in pairwise(places) if a < b]) == whole
+    assert what_it_reads([data[at : at + 1] for at in range(len(data))]) == whole
+
+
+@settings(max_examples=300, derandomize=True, deadline=None)
+@given(HEADS, HEADS)
+def test_any_target_and_host_are_a_stream_to_look_for_or_not_found(target: bytes, host: bytes) -> None:
+    try:
+        found: Target | int = target_of(target, host)
+    except HttpError as error:
+        found = error.status
+    assert isinstance(found, Target) or found == 404
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,17 @@ async def test_each_step_is_done_once(store: Store) -> None:
     assert (first.agent, first.began_at) == ("FMLE/3.0", at(1))
 
 
+async def test_an_end_that_was_a_mistake_is_taken_back(store: Store) -> None:
+    await store.admit_session(session(7))
+    await store.begin_session(7, at(1))
+    assert not await store.reopen_session(7, "engine lost")  # it is open
+    await store.end_session(end(7, reason="engine lost", detail="gone"))
+    assert not await store.reopen_session(7, "kicked")
+    assert await store.reopen_session(7, "engine lost")
+    (row,) = await store.open_sessions()
+    assert (row.began_at, row.ended_at, row.reason, row.detail) == (at(1), None, "", "")
+
+
 async def test_what_no_session_has_changes_nothing(store: Store) -> None:
     assert not await store.begin_session(1, NOW)
     assert not await store.note_session(1, "", 0)

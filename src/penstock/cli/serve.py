@@ -13,7 +13,7 @@ from penstock.errors import ConfigError
 
 PATTERN_STREAM: Final = "test"
 # What the server stands on and the SDK alone does not bring.
-SERVER_PACKAGES: Final = frozenset(("av", "cryptography", "h11"))
+SERVER_PACKAGES: Final = frozenset(("alembic", "av", "cryptography", "h11", "sqlalchemy"))
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 
@@ -25,12 +25,18 @@ def serve(
     test_pattern: Annotated[
         bool, Parameter(help="Publish a moving test pattern with sound.", negative=(), show_default=False)
     ] = False,
+    dev: Annotated[
+        bool,
+        Parameter(
+            help="Let `penstock clock` turn the clock that bans and histories go by.", negative=(), show_default=False
+        ),
+    ] = False,
     log_level: Annotated[LogLevel, Parameter(help="The least grave lines to log.")] = "info",
 ) -> None:
     """Run the server until Ctrl-C."""
     try:
         from penstock.cli.welcome import Places, welcome  # noqa: PLC0415
-        from penstock.config import load  # noqa: PLC0415  the SDK's commands must not load the server
+        from penstock.config import find_file, load  # noqa: PLC0415  the SDK's commands must not load the server
         from penstock.processes import set_up_logging  # noqa: PLC0415
         from penstock.supervisor import Supervisor  # noqa: PLC0415
     except ModuleNotFoundError as error:
@@ -42,7 +48,7 @@ def serve(
     settings = load(config, os.environ)
     if not settings.vhosts:
         raise ConfigError("no account has a vhost, so nothing could be published; wanted an [[account.vhost]] table")
-    supervisor = Supervisor(settings, log_level=level)
+    supervisor = Supervisor(settings, log_level=level, config_file=find_file(config, os.environ), dev=dev)
     places = Places.of(supervisor.config, supervisor.ports())
     pattern = PATTERN_STREAM if test_pattern else ""
     if pattern and not places.publish:

@@ -9,10 +9,13 @@ from msgspec import Struct
 
 from penstock import __version__
 from penstock.config import Config, parse_listen
+from penstock.domain.accounts import CREDENTIALS
 
 # Addresses that mean every address of a machine; a URL needs one that does.
 ANY_ADDRESS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 DEFAULT_PORTS: Final = {"rtmp": 1935, "rtmps": 443, "http": 80, "https": 443}
+MEDIA_DOORS: Final = tuple(DEFAULT_PORTS)
+API_DOORS: Final = {"api": ("http", "listen"), "api_tls": ("https", "tls_listen")}
 
 
 class Places(Struct, frozen=True):
@@ -21,21 +24,23 @@ class Places(Struct, frozen=True):
     bases: dict[str, str]
     app: str
     query: str  # names the vhost where nothing else does
+    apis: tuple[str, ...]  # where the management APIs answer
 
     @classmethod
     def of(cls, config: Config, ports: dict[str, int]) -> Places:
-        bases = {}
-        for door, port in ports.items():
-            address = parse_listen(getattr(config.media, f"{door}_listen"))
-            assert address is not None
-            # A door on loopback is reached from here alone, whatever name the machine has outside.
-            is_public = config.media.public_host and not is_loopback(address[0])
-            host = config.media.public_host if is_public else ANY_ADDRESS.get(address[0], address[0])
-            host = f"[{host}]" if ":" in host else host
-            bases[door] = f"{door}://{host}" + ("" if port == DEFAULT_PORTS[door] and door != "rtmp" else f":{port}")
+        bases = {
+            door: _base(config, door, getattr(config.media, f"{door}_listen"), ports[door])
+            for door in MEDIA_DOORS
+            if door in ports
+        }
+        apis = tuple(
+            _base(config, scheme, getattr(config.api, setting), ports[door])
+            for door, (scheme, setting) in API_DOORS.items()
+            if door in ports
+        )
         vhost = next((v for v in config.vhosts if v.name == config.media.default_vhost), config.vhosts[0])
         needs_name = len(config.vhosts) > 1 and not config.media.default_vhost
-        return cls(bases, vhost.apps[0] if vhost.apps else "APP", f"?vhost={vhost.name}" if needs_name else "")
+        return cls(bases, vhost.apps[0] if vhost.apps else "APP", f"?vhost={vhost.name}" if needs_name else "", apis)
 
     @property
     def publish(self) -> str:
@@ -56,6 +61,16 @@ class Places(Struct, frozen=True):
         ]
 
 
+def _base(config: Config, scheme: str, listen: str, port: int) -> str:
+    address = parse_listen(listen)
+    assert address is not None
+    # A door on loopback is reached from here alone, whatever name the machine has outside.
+    is_public = config.media.public_host and not is_loopback(address[0])
+    host = config.media.public_host if is_public else ANY_ADDRESS.get(address[0], address[0])
+    host = f"[{host}]" if ":" in host else host
+    return f"{scheme}://{host}" + ("" if port == DEFAULT_PORTS[scheme] and scheme != "rtmp" else f":{port}")
+
+
 def welcome(places: Places, config: Config, open_files: tuple[int, int], *, on_air: str) -> str:
     """The text; `on_air` is the test pattern's stream name, or empty."""
     rows: list[tuple[str, str]] = []
@@ -65,14 +80,25 @@ def welcome(places: Places, config: Config, open_files: tuple[int, int], *, on_a
         rows += _titled("Publish", [places.publish_url("STREAM")])
         rows += _titled("  with OBS", [f"Server {places.publish}   Stream Key STREAM{places.query}"])
     rows += _titled("Play", places.play_urls("STREAM"))
+    if places.apis:
+        rows += _titled("API", list(places.apis))
+        rows += _titled("  its keys", _keys(config))
     before, now = open_files
     rows += _titled("Open files", [f"{now}" + (f" (raised from {before})" if now != before else "")])
     rows += _titled("Data", [str(config.data_dir)])
-    if "https" in places.bases and config.api.tls_cert is None:
-        rows += _titled("TLS", [f"to play by https, trust {config.data_dir}/tls/ca.pem"])
+    if config.api.tls_cert is None and any(
+        base.startswith("https:") for base in (*places.bases.values(), *places.apis)
+    ):
+        rows += _titled("TLS", [f"for https, trust {config.data_dir}/tls/ca.pem"])
     body = "\n".join(f"  {title:<14}{text}" for title, text in rows)
     stream = "STREAM is a name of your choice. ffplay, VLC and mpv play these URLs."
     return f"\n  Penstock {__version__} is running. Ctrl-C ends it.\n\n{body}\n\n  {stream}\n"
+
+
+def _keys(config: Config) -> list[str]:
+    given = [] if all(not account.keys for account in config.accounts) else ["those of the configuration file"]
+    made = [] if all(account.keys for account in config.accounts) else [str(config.data_dir / CREDENTIALS)]
+    return [*made, *given]
 
 
 def is_loopback(host: str) -> bool:

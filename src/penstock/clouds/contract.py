@@ -29,6 +29,7 @@ from msgspec import Struct
 
 from penstock.clouds import members
 from penstock.clouds.http import Endpoint, HttpRequest, HttpResponse
+from penstock.errors import PenstockError
 
 R = TypeVar("R", bound="Result")
 R_co = TypeVar("R_co", bound="Result", covariant=True)
@@ -93,6 +94,7 @@ class About(Struct, frozen=True, kw_only=True):
     effect: Effect
     rate: Rate | None = None
     paging: Paging | None = None
+    errors: tuple[type[PenstockError], ...] = ()  # beside those that every call of the cloud may meet
     source: str  # document, version, and the month it was read
 
 

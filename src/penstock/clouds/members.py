@@ -187,6 +187,8 @@ def _lengths(node: Any, unit: str) -> str:
 
 def _bounds(node: Any) -> str:
     low, high = node.ge, node.le
+    if node.gt is not None:
+        return f" above {node.gt}" + (f" and at most {high}" if high is not None else "")
     if low is not None and high is not None:
         return f" from {low} to {high}"
     if low is not None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from penstock.domain import bans, publish_url
 from penstock.domain.live import Live
 from penstock.domain.sessions import Session
 from penstock.errors import BadParameters, NameInUse
 from penstock.link.messages import PublishAsked
-from penstock.model import StreamId
+from penstock.storage.rows import Vhost
 
 
 def admit(live: Live, asked: PublishAsked) -> tuple[Session, int | None]:
@@ -14,19 +15,29 @@ def admit(live: Live, asked: PublishAsked) -> tuple[Session, int | None]:
 
     Raises:
         BadParameters: there is no such vhost or app (any more).
+        UrlNotSigned, UrlExpired: the vhost wants signed URLs.
+        Banned: the stream is banned.
         NameInUse: another publisher holds the name, and sends.
     """
-    _require_app(live, asked.stream)
+    vhost = _require_app(live, asked)
+    if vhost.publish_auth == "signed":
+        # Real time, as the URL was made by somebody else's clock.
+        now = live.clock.real_now()
+        publish_url.check(vhost.publish_key, asked.stream, asked.query, vhost.signing, now)
+    bans.refuse_banned(live, asked.stream)
     replaces = _make_room(live, asked)
-    return live.sessions.admit(asked.stream, asked.client), replaces
+    domain = live.registry.domain_for(vhost.name, "push", asked.domain)
+    return live.sessions.admit(asked.stream, asked.client, account=vhost.account, push_domain=domain), replaces
 
 
-def _require_app(live: Live, stream: StreamId) -> None:
-    vhost = next((vhost for vhost in live.rules.vhosts if vhost.name == stream.vhost), None)
+def _require_app(live: Live, asked: PublishAsked) -> Vhost:
+    stream = asked.stream
+    vhost = live.registry.vhosts.get(stream.vhost)
     if vhost is None:
         raise BadParameters(f"there is no vhost {stream.vhost}")
     if stream.app not in vhost.apps:
         raise BadParameters(f"vhost {stream.vhost} has no app {stream.app}")
+    return vhost
 
 
 def _make_room(live: Live, asked: PublishAsked) -> int | None:

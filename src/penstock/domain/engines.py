@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from datetime import datetime
+from functools import partial
+from typing import Any, Final
 
-from penstock.domain import admission
-from penstock.domain.live import Live, Rules
+from penstock.domain import admission, bans, records
+from penstock.domain.live import Live
 from penstock.domain.sessions import Session
 from penstock.errors import DomainError, LinkError
 from penstock.link.channel import Channel
@@ -16,11 +19,15 @@ from penstock.link.messages import (
     Admitted,
     AnyMessage,
     Began,
+    Client,
     Drop,
     Dropped,
     Ended,
     EndReason,
     Hello,
+    Lease,
+    Noted,
+    OnAir,
     PublishAsked,
     Refused,
     Stats,
@@ -30,8 +37,13 @@ from penstock.link.messages import (
     Welcome,
 )
 from penstock.model import StreamId
+from penstock.storage.base import Records
+from penstock.storage.rows import SessionEnd, SessionRow
 
 log = logging.getLogger("penstock.control")
+
+# An engine answers within milliseconds; one that does not is in trouble, and callers must not wait for it.
+DROP_TIMEOUT_S: Final = 5.0
 
 
 class EngineLink:
@@ -43,6 +55,7 @@ class EngineLink:
         self._engine = ""
         self._drops: dict[int, asyncio.Future[int | None]] = {}
         self._last_command = 0
+        self._tasks: set[asyncio.Task[None]] = set()
 
     def attach(self, channel: Channel, live: Live, on_lost: Callable[[], None] = lambda: None) -> None:
         """Take over a fresh connection; `on_lost` is called when it is gone."""
@@ -64,32 +77,37 @@ class EngineLink:
         self._drops[command] = done
         self._channel.send(Drop(command, stream, reason, detail))
         try:
-            return await done
+            async with asyncio.timeout(DROP_TIMEOUT_S):
+                return await done
+        except TimeoutError:
+            raise LinkError(f"the engine did not answer within {DROP_TIMEOUT_S:g} s") from None
         finally:
             self._drops.pop(command, None)
 
-    def tell_rules(self, rules: Rules) -> None:
+    def tell_vhosts(self, live: Live) -> None:
         """Send the vhosts; an engine that is connected replaces those that it knew."""
         if self._channel is not None:
-            self._channel.send(Welcome(VERSION, rules.vhosts, rules.default_vhost))
+            self._channel.send(Welcome(VERSION, live.registry.names(), live.rules.default_vhost))
 
     def _receive(self, live: Live, message: AnyMessage) -> None:
         match message:
             case Hello():
                 self._greet(live, message)
             case PublishAsked():
-                self._decide(live, message)
+                self._work(self._decide(live, message))
             case Began(lease, at):
-                live.sessions.began(lease, at)
-                log.info("%s on air, session %s", lease.stream, lease.session)
+                self._begin(live, lease, live.clock.at(at))
             case Ended():
-                _log_end(live.sessions.end(message.lease, message.reason, message.at, message.last), message.detail)
+                self._end(live, message)
             case TurnedAway():
                 client = message.client
                 log.warning("%s:%d turned away (%d): %s", client.address, client.port, message.code, message.why)
+                refusal = records.turned_away(live, message, live.clock.at(message.at))
+                self._note(live.journal.put(lambda store: store.put_refusals([refusal])), message.number)
             case Stats(streams):
                 for stats in streams:
-                    live.sessions.update(stats)
+                    if (session := live.sessions.update(stats)) is not None:
+                        live.audiences.see(session.lease.stream, stats, live.clock.monotonic())
             case Usage():
                 live.usage.take(self._engine, message)
                 if self._channel is not None:
@@ -101,6 +119,50 @@ class EngineLink:
             case _:
                 log.error("the link brought a %s, which an engine does not send", type(message).__name__)
 
+    # Sessions
+
+    def _begin(self, live: Live, lease: Lease, at: datetime) -> None:
+        live.sessions.began(lease, at)
+        live.journal.put(lambda store: store.begin_session(lease.epoch, at))
+        log.info("%s on air, session %s", lease.stream, lease.session)
+
+    def _end(self, live: Live, told: Ended) -> None:
+        at = live.clock.at(told.at)
+        session = live.sessions.end(told.lease, told.reason, at, told.last)
+        if session is None:
+            # Told again: whoever was told first may not have written it down.
+            session = Session(told.lease, Client("", 0), at, stats=told.last, reason=told.reason, ended_at=at)
+        else:
+            self._log_end(live, session, told.detail)
+        if told.last is not None:
+            # A control process that was killed may not have written down that it began.
+            session.began_at = session.began_at or live.clock.at(told.last.began_at)
+        end = records.end_of(session, told.detail)
+        self._note(live.journal.put(lambda store: store.end_session(end)), told.number)
+
+    def _lost(self, live: Live, sessions: list[Session], detail: str) -> None:
+        """Sessions whose end nobody told: it is now."""
+        for session in sessions:
+            self._log_end(live, session, detail)
+            end = records.end_of(session, detail)
+            live.journal.put(partial(_write_end, end))
+
+    def _log_end(self, live: Live, session: Session, detail: str) -> None:
+        if live.sessions.holder(session.lease.stream) is None:
+            live.audiences.forget(session.lease.stream)
+        why = f"{session.reason} ({detail})" if detail else session.reason
+        log.info("%s ended, session %s: %s", session.lease.stream, session.lease.session, why)
+
+    def _note(self, written: asyncio.Future[bool], number: int) -> None:
+        """Tell the engine once it is durable that it may forget: one that was not written stays with it."""
+        channel = self._channel
+
+        def tell(written: asyncio.Future[bool]) -> None:
+            if not written.cancelled() and written.result() and channel is self._channel and channel is not None:
+                channel.send(Noted(number))
+
+        written.add_done_callback(tell)
+
     def _greet(self, live: Live, hello: Hello) -> None:
         if hello.version != VERSION:
             log.error("the engine speaks version %d of the link, this control process %d", hello.version, VERSION)
@@ -108,25 +170,76 @@ class EngineLink:
                 self._channel.close()
             return
         self._engine = hello.engine
-        for session in live.sessions.rebuild(hello.on_air):
-            _log_end(session, "the engine does not know it")
-        self.tell_rules(live.rules)
+        lost = live.sessions.rebuild(hello.on_air, hello.ended)
+        for status in hello.on_air:
+            self._take_over(live, status)
+        self._lost(live, lost, "the engine does not know it")
+        self.tell_vhosts(live)
         self.connected.set()
+        self._work(bans.enforce(live))
         on_air = len(hello.on_air)
         # At a server's first start there is nothing to tell.
         log.log(logging.INFO if on_air else logging.DEBUG, "engine %s connected, on air: %d", hello.engine[:8], on_air)
 
-    def _decide(self, live: Live, asked: PublishAsked) -> None:
-        assert self._channel is not None
-        client = asked.client
+    def _take_over(self, live: Live, status: OnAir) -> None:
+        """A session that is on air: see that it is written down, with what the engine knows of it."""
+        session = live.sessions.holder(status.lease.stream)
+        if session is None or session.lease.epoch != status.lease.epoch:
+            return
+        vhost = status.lease.stream.vhost
+        session.account = session.account or live.registry.account_of(vhost)
+        session.push_domain = session.push_domain or live.registry.domain_for(vhost, "push", status.stats.domain)
+        session.began_at = live.clock.at(status.stats.began_at)
+        live.audiences.see(status.lease.stream, status.stats, live.clock.monotonic())
+        live.journal.put(partial(_write_begun, records.row_of(session), session.began_at))
+
+    # Questions
+
+    async def _decide(self, live: Live, asked: PublishAsked) -> None:
+        channel = self._channel
+        # Nothing is awaited between the last look at the bans and the answer's way out: what is forbidden
+        # from now on is dropped by a command that the engine hears behind it.
+        answer = await self._answer(live, asked)
+        if channel is not None and channel is self._channel:
+            channel.send(answer)
+
+    async def _answer(self, live: Live, asked: PublishAsked) -> Admitted | Refused:
         try:
             session, replaces = admission.admit(live, asked)
         except DomainError as error:
-            log.warning("%s:%d turned away (%d): %s", client.address, client.port, error.code, error)
-            self._channel.send(Refused(asked.ask, error.code, str(error)))
-            return
-        log.info("%s admitted for %s:%d", asked.stream, client.address, client.port)
-        self._channel.send(Admitted(asked.ask, session.lease, replaces))
+            return await self._refuse(live, asked, error)
+        row = records.row_of(session)
+        await live.journal.put(lambda store: store.admit_session(row))
+        try:
+            # While that was written the stream may have been banned, and its publisher looked for in vain.
+            bans.refuse_banned(live, asked.stream)
+        except DomainError as error:
+            self._withdraw(live, session, str(error))
+            return await self._refuse(live, asked, error)
+        log.info("%s admitted for %s:%d", asked.stream, asked.client.address, asked.client.port)
+        return Admitted(asked.ask, session.lease, replaces)
+
+    async def _refuse(self, live: Live, asked: PublishAsked, error: DomainError) -> Refused:
+        client = asked.client
+        log.warning("%s:%d turned away (%d): %s", client.address, client.port, error.code, error)
+        refusal = records.refusal_of(live, asked, error)
+        # Written before it is answered: who reads the history after a refusal finds it there.
+        await live.journal.put(lambda store: store.put_refusals([refusal]))
+        return Refused(asked.ask, error.code, str(error))
+
+    def _withdraw(self, live: Live, session: Session, detail: str) -> None:
+        if live.sessions.end(session.lease, EndReason.BANNED, live.clock.now(), None) is not None:
+            live.journal.put(partial(_write_end, records.end_of(session, detail)))
+
+    def _work(self, action: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(action)
+        self._tasks.add(task)
+        task.add_done_callback(self._worked)
+
+    def _worked(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("a fault of our own", exc_info=error)
 
     def _lose(self, live: Live, why: str) -> None:
         self._channel = None
@@ -134,14 +247,18 @@ class EngineLink:
         sessions = live.sessions.engine_lost()
         # An engine that is told to end ends its sessions first, and leaves none.
         log.log(logging.WARNING if sessions else logging.DEBUG, "the engine is lost: %s", why)
-        for session in sessions:
-            _log_end(session, why)
+        self._lost(live, sessions, why)
         for waiting in self._drops.values():
             if not waiting.done():
                 waiting.set_exception(LinkError(f"the engine is lost: {why}"))
 
 
-def _log_end(session: Session | None, detail: str) -> None:
-    if session is not None:
-        why = f"{session.reason} ({detail})" if detail else session.reason
-        log.info("%s ended, session %s: %s", session.lease.stream, session.lease.session, why)
+async def _write_end(end: SessionEnd, store: Records) -> None:
+    await store.end_session(end)
+
+
+async def _write_begun(row: SessionRow, at: datetime, store: Records) -> None:
+    await store.admit_session(row)
+    # Its engine was thought lost with it, and only the link was.
+    await store.reopen_session(row.epoch, str(EndReason.ENGINE_LOST))
+    await store.begin_session(row.epoch, at)

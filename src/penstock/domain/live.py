@@ -1,4 +1,4 @@
-"""What every action is given: the rules in force, the sessions, the engine, and the time."""
+"""What every action is given: the rules in force, who owns what, what is on air, the store, the engine, the time."""
 
 from __future__ import annotations
 
@@ -6,10 +6,16 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from penstock.domain.audience import Audiences
+from penstock.domain.bantable import BanTable
+from penstock.domain.clock import DomainClock
+from penstock.domain.journal import Journal
+from penstock.domain.registry import Registry
 from penstock.domain.sessions import Sessions
 from penstock.domain.usage import UsageLedger
-from penstock.link.messages import EndReason, Vhost
-from penstock.model import Clock, StreamId
+from penstock.link.messages import EndReason
+from penstock.model import StreamId
+from penstock.storage.base import Store
 
 
 class Engine(Protocol):
@@ -18,27 +24,35 @@ class Engine(Protocol):
     async def drop(self, stream: StreamId, reason: EndReason, detail: str) -> int | None:
         """Cut the publisher of `stream`; return the epoch that ended once its socket is closed.
 
-        None means that nobody was publishing.
+        None means that nobody was publishing. The session's end was heard of before this returns.
 
         Raises:
             LinkError: no engine is connected, or it went before it answered.
         """
 
+    def tell_vhosts(self, live: Live) -> None:
+        """The vhosts changed: an engine that is connected has to know."""
+
 
 class Rules(Struct, frozen=True):
     """Settings that decide who may publish."""
 
-    vhosts: tuple[Vhost, ...]
     default_vhost: str
     on_conflict: str  # refuse or replace
     replace_after_silent_s: float
+    node: str = ""  # the address that publishers reach, as an API tells it
 
 
 class Live(Struct):
     """Comes as the first argument of every action."""
 
-    clock: Clock
+    clock: DomainClock
     rules: Rules
+    store: Store
+    journal: Journal
+    registry: Registry
+    bans: BanTable
     sessions: Sessions
+    audiences: Audiences
     usage: UsageLedger
     engine: Engine

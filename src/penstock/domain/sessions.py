@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 
 from msgspec import Struct
@@ -25,6 +25,8 @@ class Session(Struct):
     lease: Lease
     client: Client
     admitted_at: datetime
+    account: str = ""
+    push_domain: str = ""
     began_at: datetime | None = None
     stats: StreamStats | None = None
     reason: EndReason | None = None
@@ -34,10 +36,12 @@ class Session(Struct):
 class Sessions:
     """All sessions in force, by stream."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, highest_epoch: int = 0) -> None:
+        """`highest_epoch` is the highest one that was ever given out, as far as the store knows."""
         self._clock = clock
-        # The wall clock in microseconds starts each control process above all epochs of the one before.
-        self._last_epoch = int(clock.now().timestamp() * 1_000_000)
+        # The wall clock in microseconds starts each control process above all epochs of the one before, even
+        # above those that never came into the store.
+        self._last_epoch = max(int(clock.now().timestamp() * 1_000_000), highest_epoch)
         # Nearly always one; while one takes over, the holder and who was let in to replace it.
         self._by_stream: dict[StreamId, list[Session]] = {}
         self._by_epoch: dict[int, Session] = {}
@@ -54,21 +58,23 @@ class Sessions:
         """The sessions that send media now, in the order in which they were admitted."""
         return [session for session in self._by_epoch.values() if session.began_at is not None]
 
-    def admit(self, stream: StreamId, client: Client) -> Session:
+    def admit(self, stream: StreamId, client: Client, *, account: str = "", push_domain: str = "") -> Session:
         """Lease `stream` to a publisher. A holder that it replaces is told of by its own end."""
         self._last_epoch += 1
         lease = Lease(stream, uuid.uuid4().hex, self._last_epoch)
-        return self._put(Session(lease, client, self._clock.now()))
+        return self._put(Session(lease, client, self._clock.now(), account, push_domain))
 
     def began(self, lease: Lease, at: datetime) -> None:
         session = self._by_epoch.get(lease.epoch)
         if session is not None:
             session.began_at = at
 
-    def update(self, stats: StreamStats) -> None:
+    def update(self, stats: StreamStats) -> Session | None:
+        """Keep the latest facts; returns the session, or None for one that is over."""
         session = self._by_epoch.get(stats.epoch)
         if session is not None:
             session.stats = stats
+        return session
 
     def end(self, lease: Lease, reason: EndReason, at: datetime, last: StreamStats | None) -> Session | None:
         """The session of `lease` is over; returns it, or None when it was over already."""
@@ -83,17 +89,24 @@ class Sessions:
         session.stats = last or session.stats
         return session
 
-    def rebuild(self, on_air: Iterable[OnAir]) -> list[Session]:
-        """An engine connected and says what is on air; returns the sessions that are not, now ended."""
+    def adopt(self, session: Session) -> None:
+        """Take over a session that an earlier control process admitted, until an engine says what became of it."""
+        if session.lease.epoch not in self._by_epoch:
+            self._put(session)
+            self._last_epoch = max(self._last_epoch, session.lease.epoch)
+
+    def rebuild(self, on_air: Iterable[OnAir], still_to_come: Collection[int] = ()) -> list[Session]:
+        """An engine connected and says what is on air; returns the sessions that are not, now ended.
+
+        Sessions with an epoch in `still_to_come` wait for the end that the engine is about to tell.
+        """
         told = {status.lease.epoch: status for status in on_air}
-        missing = [session for epoch, session in self._by_epoch.items() if epoch not in told]
         for epoch, status in told.items():
-            session = self._by_epoch.get(epoch)
-            if session is None:
-                session = self._put(Session(status.lease, status.stats.client, status.stats.began_at))
+            self.adopt(Session(status.lease, status.stats.client, status.stats.began_at))
+            session = self._by_epoch[epoch]
             session.began_at, session.stats = status.stats.began_at, status.stats
-            self._last_epoch = max(self._last_epoch, epoch)
-        return self._lose(missing)
+        known = (*told, *still_to_come)
+        return self._lose([session for epoch, session in self._by_epoch.items() if epoch not in known])
 
     def engine_lost(self) -> list[Session]:
         """Nobody sends any more: end all sessions and return them."""

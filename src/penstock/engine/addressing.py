@@ -78,6 +78,13 @@ class VhostTable:
             raise BadParameters(f"vhost {vhost.name} has no app {target.app}; it has {', '.join(vhost.apps) or 'none'}")
         return StreamId(vhost.name, target.app, target.name)
 
+    def vhost_of(self, target: Target) -> str:
+        """The name of the vhost that `target` means, whatever else is wrong with it; empty when none can be told."""
+        try:
+            return self._vhost(target).name
+        except BadParameters:
+            return ""
+
     def _vhost(self, target: Target) -> Vhost:
         vhost = self._by_domain.get(host_name(target.host))
         if vhost is not None:

@@ -15,7 +15,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from penstock.engine.addressing import Target, VhostTable
+from penstock.engine.addressing import Target, VhostTable, host_name
 from penstock.engine.hub import Hub
 from penstock.engine.publication import Publication
 from penstock.engine.stream import Later, Timer
@@ -35,6 +35,7 @@ from penstock.link.messages import (
     FromEngine,
     Hello,
     Lease,
+    Noted,
     PublishAsked,
     Refused,
     Stats,
@@ -49,7 +50,7 @@ log = logging.getLogger("penstock.engine.control")
 
 # Characters of a URL's parts that a refusal is told with.
 MAX_TARGET: Final = 1024
-# Ends and refusals that nobody was there to hear: so many are kept, the latest ones.
+# Ends and refusals that control has not written down: so many are kept, the latest ones.
 MAX_UNHEARD: Final = 10_000
 UNAVAILABLE: Final = Unavailable.code
 
@@ -78,7 +79,8 @@ class ControlLink:
         self._welcomed = False
         self._questions: dict[int, _Question] = {}
         self._last_ask = 0
-        self._unheard: deque[FromEngine] = deque(maxlen=MAX_UNHEARD)
+        self._untold: deque[Ended | TurnedAway] = deque(maxlen=MAX_UNHEARD)
+        self._last_told = 0
         hub.listen(self)
 
     def attach(self, channel: Channel) -> None:
@@ -89,7 +91,8 @@ class ControlLink:
         self._channel, self._welcomed = channel, False
         channel.on_message = lambda message: self._receive(channel, message)
         channel.on_lost = lambda why: self._lose(channel, why)
-        channel.send(Hello(VERSION, self.engine, self._hub.on_air()))
+        ended = tuple(told.lease.epoch for told in self._untold if isinstance(told, Ended))
+        channel.send(Hello(VERSION, self.engine, self._hub.on_air(), ended))
 
     def close(self) -> None:
         """Hand over the last usage and close the link; what was sent before still arrives."""
@@ -122,7 +125,7 @@ class ControlLink:
             PublishAsked(
                 question.ask,
                 stream,
-                question.target.host,
+                host_name(question.target.host),
                 question.target.query,
                 question.client,
                 self._hub.holder(stream),
@@ -135,9 +138,23 @@ class ControlLink:
 
     def _refuse(self, question: _Question, code: int, why: str) -> None:
         """Refuse here, and tell control of it, as nobody else can write it down."""
-        client, target = question.client, str(question.target)[:MAX_TARGET]
-        log.debug("publish of %a by %s:%d refused: %s", target, client.address, client.port, why)
-        self._tell(TurnedAway(target, client, code, why, self._clock.now()))
+        client, target, now = question.client, question.target, self._clock.now()
+        whole = str(target)[:MAX_TARGET]
+        log.debug("publish of %a by %s:%d refused: %s", whole, client.address, client.port, why)
+        self._tell(
+            TurnedAway(
+                whole,
+                client,
+                code,
+                why,
+                now,
+                vhost=self._hub.vhosts.vhost_of(target),
+                app=target.app[:MAX_TARGET],
+                name=target.name[:MAX_TARGET],
+                domain=host_name(target.host),
+                number=self._last_told + 1,
+            )
+        )
         question.on_answer(Refused(question.ask, code, why))
 
     def _take_back(self, ask: int) -> None:
@@ -163,13 +180,11 @@ class ControlLink:
 
     def ended(self, lease: Lease, reason: EndReason, detail: str, at: datetime, last: StreamStats) -> None:
         log.debug("%s off air, session %s: %s (%s)", lease.stream, lease.session, reason, detail)
-        self._tell(Ended(lease, reason, detail, at, last))
+        self._tell(Ended(lease, reason, detail, at, last, self._last_told + 1))
 
     def never_began(self, lease: Lease, reason: EndReason, detail: str) -> None:
         """An admitted publish that came to nothing: control is to forget the lease."""
-        now = self._clock.now()
-        nothing = StreamStats(lease.epoch, Client("", 0), "", now, 0, 0.0, 0, None, None, {}, {})
-        self.ended(lease, reason, detail, now, nothing)
+        self._tell(Ended(lease, reason, detail, self._clock.now(), None, self._last_told + 1))
 
     def send_stats(self) -> None:
         self._hub.sample()
@@ -183,12 +198,16 @@ class ControlLink:
             self._meter.sent_number = usage.number
             self._send(usage)
 
-    def _tell(self, message: FromEngine) -> None:
-        """Send, now or to the next control process."""
+    def _tell(self, message: Ended | TurnedAway) -> None:
+        """Send, now and to the next control process, until one says that it wrote it down."""
+        self._last_told = message.number
+        self._untold.append(message)
         if self._welcomed:
             self._send(message)
-        else:
-            self._unheard.append(message)
+
+    def _forget(self, number: int) -> None:
+        while self._untold and self._untold[0].number <= number:
+            self._untold.popleft()
 
     def _send(self, message: FromEngine) -> None:
         if self._channel is not None:
@@ -204,6 +223,8 @@ class ControlLink:
                 self._welcome(channel, message)
             case Admitted() | Refused():
                 self._answer(message)
+            case Noted(number):
+                self._forget(number)
             case UsageTaken(number):
                 self._meter.taken(number)
             case Drop():
@@ -221,8 +242,8 @@ class ControlLink:
         if self._welcomed:
             return  # the same control process: its configuration changed
         self._welcomed = True
-        while self._unheard:
-            self._send(self._unheard.popleft())
+        for told in list(self._untold):
+            self._send(told)
         for usage in self._meter.untaken:
             self._meter.sent_number = usage.number
             self._send(usage)

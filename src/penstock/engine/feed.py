@@ -7,12 +7,18 @@ every player's send: no copy, no header, no task, and no queue of its own for a 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from msgspec import Struct
 
 from penstock.engine.formats import Bytes, Format
 from penstock.engine.outlet import Outlet
 from penstock.model import MediaPacket
+
+# An opening is as long as a GOP, and a slow player holds on to it until it has taken all of it. So one serves
+# all who join within so many batches (half a second of pictures), with the batches since then behind it: a
+# rush of slow players costs a few of them, not one for each picture.
+OPENING_BATCHES: Final = 16
 
 
 class Opening(Struct, frozen=True):
@@ -36,7 +42,8 @@ class Feed:
         self.form = form
         self.players: dict[Outlet, None] = {}  # in the order in which they came
         self.waiting: dict[Outlet, None] = {}  # came before there was anything to start from
-        self._opening: bytes | None = None  # shared by all who join before the next batch
+        self._opening: bytes | None = None  # shared by all who join before there is a better one
+        self._since: list[Bytes] = []  # the batches that were sent after it was made
 
     def __len__(self) -> int:
         return len(self.players) + len(self.waiting)
@@ -55,7 +62,7 @@ class Feed:
             return
         if self._opening is None:
             self._opening = self._encode_opening(opening)
-        outlet.start(self._opening)
+        outlet.start(self._opening, self._since)
         self.players[outlet] = None
 
     def detach(self, outlet: Outlet) -> None:
@@ -63,8 +70,9 @@ class Feed:
         self.waiting.pop(outlet, None)
 
     def restart(self) -> None:
-        """A new session: nobody starts from what the last one left."""
+        """A new session, or a better place to start: nobody starts any more from what there was."""
         self._opening = None
+        self._since = []
 
     def send(self, batch: Sequence[MediaPacket], opening: Opening, now: float) -> list[Outlet]:
         """Send one batch to everybody; return those whose connection turned out to be gone.
@@ -72,13 +80,17 @@ class Feed:
         `opening` is that of the moment before this batch, without packets: it starts the waiting,
         and those who skipped ahead to this batch.
         """
-        self._opening = None
         if not self.players and not self.waiting:
+            self.restart()
             return []
         gone = self._start_waiting(opening) if self.waiting and opening.ready else []
         encode = self.form.encode
         buffer = encode(batch[0]) if len(batch) == 1 else b"".join(map(encode, batch))
         setup = b"".join(map(encode, opening.headers)) if opening.ready else None
+        if opening.ready or len(self._since) == OPENING_BATCHES:
+            self.restart()
+        elif self._opening is not None:
+            self._since.append(buffer)
         gone += self._fan_out(buffer, setup, now)
         for outlet in gone:
             self.detach(outlet)

@@ -14,7 +14,7 @@ from penstock.engine.outlet import Outlet
 from penstock.engine.publication import Publication, Publisher
 from penstock.engine.stream import FlushPolicy, Later, Stream
 from penstock.engine.usage import Player, UsageMeter
-from penstock.link.messages import Client, EndReason, Holder, Lease, OnAir, StreamStats
+from penstock.link.messages import Audience, Client, EndReason, Holder, Lease, OnAir, StreamStats
 from penstock.model import Clock, StreamId
 
 log = logging.getLogger("penstock.engine")
@@ -53,7 +53,7 @@ class _Place:
         self.publication: Publication | None = None
         self.players: dict[Outlet, Player] = {}
         self.ended_at_s = 0.0
-        self.bytes_of_the_gone: dict[str, int] = {}
+        self.bytes_of_the_gone: dict[tuple[str, str], int] = {}  # by format and domain
 
 
 class Hub:
@@ -137,21 +137,30 @@ class Hub:
         if place is None:
             return None
         publication = place.publication
-        epoch = None
-        if publication is not None:
-            epoch = publication.lease.epoch
-            # Cut first: whoever is thrown out sends nothing more while the rest is put in order.
-            publication.publisher.cut(reason, detail)
-            self._finish(place, publication, reason, detail)
+        if publication is None:
+            self._close_players(place, str(reason), at_once=True)
+            return None
+        # Cut first: whoever is thrown out sends nothing more while the rest is put in order.
+        publication.publisher.cut(reason, detail)
+        last = self._take_off(place, publication)
+        # Told last: whoever hears of it finds every socket closed, and does not hold that up.
         self._close_players(place, str(reason), at_once=True)
-        return epoch
+        self._tell_end(publication, reason, detail, last)
+        return publication.lease.epoch
 
     def _finish(self, place: _Place, publication: Publication, reason: EndReason, detail: str) -> None:
+        self._tell_end(publication, reason, detail, self._take_off(place, publication))
+
+    def _take_off(self, place: _Place, publication: Publication) -> StreamStats:
+        """Nobody publishes here any more; return what is to be said of the session that did."""
         now_s = self._clock.monotonic()
         publication.facts.sample(now_s)
         last = self._stats(place, publication)
         place.publication = None
         place.ended_at_s = now_s
+        return last
+
+    def _tell_end(self, publication: Publication, reason: EndReason, detail: str, last: StreamStats) -> None:
         if self._listener is not None:
             self._listener.ended(publication.lease, reason, detail, self._clock.now(), last)
 
@@ -204,8 +213,8 @@ class Hub:
             return
         del place.players[player.outlet]
         place.stream.detach(player.outlet)
-        form = player.format
-        place.bytes_of_the_gone[form] = place.bytes_of_the_gone.get(form, 0) + player.sent_bytes
+        came = player.format, player.domain
+        place.bytes_of_the_gone[came] = place.bytes_of_the_gone.get(came, 0) + player.sent_bytes
         if not place.players and place.publication is None:
             del self._places[player.stream]
 
@@ -265,11 +274,6 @@ class Hub:
 
     def _stats(self, place: _Place, publication: Publication) -> StreamStats:
         facts = publication.facts
-        players: dict[str, int] = {}
-        bytes_out = dict(place.bytes_of_the_gone)
-        for player in place.players.values():
-            players[player.format] = players.get(player.format, 0) + 1
-            bytes_out[player.format] = bytes_out.get(player.format, 0) + player.sent_bytes
         return StreamStats(
             epoch=publication.lease.epoch,
             client=publication.client,
@@ -280,6 +284,14 @@ class Hub:
             bytes_in=facts.bytes_in,
             video=facts.video(),
             audio=facts.audio(),
-            players=players,
-            bytes_out=bytes_out,
+            audience=_audience(place),
         )
+
+
+def _audience(place: _Place) -> tuple[Audience, ...]:
+    sums = {came: (0, size) for came, size in place.bytes_of_the_gone.items()}
+    for player in place.players.values():
+        came = player.format, player.domain
+        players, size = sums.get(came, (0, 0))
+        sums[came] = players + 1, size + player.sent_bytes
+    return tuple(Audience(*came, *counts) for came, counts in sums.items())

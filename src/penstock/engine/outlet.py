@@ -7,7 +7,7 @@ slower than its stream has a queue, which holds references to the buffers that e
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 Buffer = bytes | bytearray | memoryview
@@ -74,8 +74,8 @@ class Outlet:
         if taken != len(buffer):
             self.hold(buffer, taken)
 
-    def start(self, opening: Buffer) -> None:
-        """Begin a play, or begin it anew, with what a player must have first.
+    def start(self, opening: Buffer, batches: Iterable[Buffer] = ()) -> None:
+        """Begin a play, or begin it anew, with what a player must have first, and the batches that came since.
 
         Raises:
             OSError: as for `write`.
@@ -83,6 +83,12 @@ class Outlet:
         self.skipped_at = 0.0
         if opening:
             self.write(opening)
+        for batch in batches:
+            # However long the opening is, these are part of it, and wait as references to what all share.
+            if self.queue is None:
+                self.write(batch)
+            else:
+                self._append(batch)
 
     def hold(self, buffer: Buffer, taken: int) -> None:
         """Keep what the peer did not take of `buffer`, and wait for it."""

@@ -3,22 +3,24 @@
 ::
 
     engine                                  control
-      Hello (on air, unsent ends)     ───►
+      Hello (on air, ends to tell)    ───►
                                       ◄───  Welcome (vhosts)
       PublishAsked                    ───►
                                       ◄───  Admitted | Refused
       Began, Ended, TurnedAway        ───►
+                                      ◄───  Noted
       Stats, Usage                    ───►
                                       ◄───  UsageTaken
                                       ◄───  Drop
       Dropped                         ───►
 
 An engine speaks first on every new connection, so that control knows what is on air before it
-decides anything. Usage is kept by the engine until control says that it took it.
+decides anything. Ends, refusals and usage are kept by the engine until control says that it has them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
@@ -28,7 +30,7 @@ from msgspec import Struct
 from penstock.model import StreamId
 
 # Raised when a message changes its meaning; two ends of different versions do not talk.
-VERSION: Final = 1
+VERSION: Final = 2
 
 
 class EndReason(StrEnum):
@@ -101,10 +103,19 @@ class AudioFacts(Struct, frozen=True):
     bitrate_kbps: float = 0.0
 
 
+class Audience(Struct, frozen=True):
+    """The players of one stream that came in one format by one host, and what their sockets took."""
+
+    format: str
+    domain: str  # the host that they asked for, in lower case and without its port
+    players: int
+    bytes_out: int
+
+
 class StreamStats(Struct, frozen=True):
     """One stream on air. Rates are over the last seconds, `bytes_in` and duration since the session began.
 
-    `bytes_out` counts on through a publisher's return, as its players do.
+    `audience` counts bytes on through a publisher's return, as its players stay.
     """
 
     epoch: int
@@ -116,8 +127,24 @@ class StreamStats(Struct, frozen=True):
     bytes_in: int
     video: VideoFacts | None
     audio: AudioFacts | None
-    players: dict[str, int]  # by format
-    bytes_out: dict[str, int]  # by format; what the kernel took
+    audience: tuple[Audience, ...] = ()
+
+    @property
+    def players(self) -> dict[str, int]:
+        """How many there are, by format."""
+        return _sums((part.format, part.players) for part in self.audience)
+
+    @property
+    def bytes_out(self) -> dict[str, int]:
+        """What the kernel took for players, those that left included, by format."""
+        return _sums((part.format, part.bytes_out) for part in self.audience)
+
+
+def _sums(counts: Iterable[tuple[str, int]]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for word, count in counts:
+        found[word] = found.get(word, 0) + count
+    return {word: count for word, count in found.items() if count}
 
 
 class OnAir(Struct, frozen=True):
@@ -141,11 +168,14 @@ class UsageRow(Struct, frozen=True):
 
 
 class Ended(Struct, frozen=True, tag=True):
+    """Numbered together with TurnedAway, from 1 in each engine; said again after a broken link until it is noted."""
+
     lease: Lease
     reason: EndReason
     detail: str
     at: datetime
-    last: StreamStats
+    last: StreamStats | None  # None: it was admitted, and never came on air
+    number: int = 0
 
 
 class Hello(Struct, frozen=True, tag=True):
@@ -154,12 +184,13 @@ class Hello(Struct, frozen=True, tag=True):
     version: int
     engine: str
     on_air: tuple[OnAir, ...]
+    ended: tuple[int, ...] = ()  # epochs whose ends nobody noted yet; they are told behind this
 
 
 class PublishAsked(Struct, frozen=True, tag=True):
     ask: int
     stream: StreamId
-    domain: str  # the host in tcUrl, as the publisher gave it
+    domain: str  # the host in tcUrl, in lower case and without its port
     query: str  # what the encoder put behind the stream name
     client: Client
     holder: Holder | None
@@ -171,13 +202,21 @@ class Began(Struct, frozen=True, tag=True):
 
 
 class TurnedAway(Struct, frozen=True, tag=True):
-    """A publish that the engine refused by itself: it named no stream that could be."""
+    """A publish that the engine refused by itself: it named no stream that could be, or nobody decided.
 
-    target: str  # the URL's parts as they came
+    Everything that it named is as it came, whether or not that exists.
+    """
+
+    target: str  # the URL's parts in one
     client: Client
     code: int
     why: str
     at: datetime
+    vhost: str = ""  # of ours, when that much could be told; else empty
+    app: str = ""
+    name: str = ""
+    domain: str = ""
+    number: int = 0  # as in Ended
 
 
 class Stats(Struct, frozen=True, tag=True):
@@ -223,6 +262,12 @@ class Refused(Struct, frozen=True, tag=True):
     why: str
 
 
+class Noted(Struct, frozen=True, tag=True):
+    """Ends and refusals up to `number` are written down: the engine may forget them."""
+
+    number: int
+
+
 class UsageTaken(Struct, frozen=True, tag=True):
     number: int
 
@@ -237,5 +282,5 @@ class Drop(Struct, frozen=True, tag=True):
 
 
 FromEngine = Hello | PublishAsked | Began | Ended | TurnedAway | Stats | Usage | Dropped
-FromControl = Welcome | Admitted | Refused | UsageTaken | Drop
+FromControl = Welcome | Admitted | Refused | Noted | UsageTaken | Drop
 AnyMessage = FromEngine | FromControl

@@ -20,7 +20,7 @@ from typing import Final
 from msgspec import Struct
 
 from penstock.clouds.contract import Credentials
-from penstock.errors import ConfigError
+from penstock.errors import ConfigError, NoKeys
 from penstock.sdk import profiles
 from penstock.sdk.profiles import Keys
 
@@ -60,8 +60,8 @@ def find(
     """Return a client's keys, and the endpoint and CA that came with them or stand in the environment.
 
     Raises:
-        ConfigError: there are none (it says where they were looked for), or half of a pair, or a file
-            that cannot be read.
+        NoKeys: there are none; it says where they were looked for.
+        ConfigError: there is half of a pair, or a file that cannot be read.
     """
     keys = _given(access_key, secret_key, token)
     places = _places(vendor, environ, home, profile, aws_profile)
@@ -69,7 +69,7 @@ def find(
     while keys is None:
         name, read = next(places, ("", None))
         if read is None:
-            raise ConfigError(_nothing_found(vendor, looked))
+            raise NoKeys(_nothing_found(vendor, looked))
         looked.append(name)
         keys = read()
     prefix = f"PENSTOCK_{vendor.cloud.upper()}"

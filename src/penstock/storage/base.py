@@ -161,6 +161,9 @@ class Records(Protocol):
     async def end_session(self, end: SessionEnd) -> SessionRow | None:
         """It is over; returns its row, or None where it was over already, or there is no such session."""
 
+    async def reopen_session(self, epoch: int, reason: str) -> bool:
+        """Take the end of a session back that was given `reason`, as it turned out to be on air; False otherwise."""
+
     async def end_open_sessions(
         self, at: datetime, reason: str, detail: str = "", *, keep: Collection[int] = ()
     ) -> list[SessionRow]:

@@ -125,6 +125,9 @@ class SqlRecords(Records):
     async def end_session(self, end: SessionEnd) -> SessionRow | None:
         return await self._write(sessions.end_session, end)
 
+    async def reopen_session(self, epoch: int, reason: str) -> bool:
+        return await self._write(sessions.reopen_session, epoch, reason)
+
     async def end_open_sessions(
         self, at: datetime, reason: str, detail: str = "", *, keep: Collection[int] = ()
     ) -> list[SessionRow]:

@@ -154,6 +154,15 @@ def test_unknown_codec_is_refused() -> None:
 REAL: list[bytes] = [bytes.fromhex(case["hex"]) for case in CASES.values()]
 
 
+@pytest.mark.parametrize("raw", REAL, ids=list(CASES))
+def test_config_cut_short_anywhere_tells_the_same_number_of_channels_or_nothing(raw: bytes) -> None:
+    whole = aac.parse_config(raw)
+    for end in range(len(raw)):
+        with contextlib.suppress(CodecError):
+            setup = aac.parse_config(raw[:end])
+            assert setup.channels == whole.channels
+
+
 @settings(max_examples=300, derandomize=True, deadline=None)
 @given(st.data())
 def test_damaged_configs_parse_or_raise_codec_error(data: Any) -> None:

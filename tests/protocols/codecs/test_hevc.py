@@ -268,6 +268,15 @@ def test_record_is_refused_and_says_why(_case: str, raw: bytes, says: str) -> No
 REAL: list[bytes] = [bytes.fromhex(case["hex"]) for case in CASES.values()]
 
 
+@pytest.mark.parametrize("raw", REAL, ids=list(CASES))
+def test_record_cut_short_anywhere_tells_the_same_size_or_nothing(raw: bytes) -> None:
+    whole = hevc.parse_config(raw)
+    for end in range(len(raw)):
+        with contextlib.suppress(CodecError):
+            setup = hevc.parse_config(raw[:end])
+            assert (setup.width, setup.height, setup.profile) == (whole.width, whole.height, whole.profile)
+
+
 @settings(max_examples=300, derandomize=True, deadline=None)
 @given(st.data())
 def test_damaged_records_parse_or_raise_codec_error(data: Any) -> None:

@@ -125,8 +125,18 @@ RET_MSGS: Final = {
     9015: "Type error",
 }
 
+# Why a publish ended or was refused (StatusCode of the histories), in the cloud's words.
+STATUS_MESSAGES: Final = {
+    200: "Success operation!",
+    422: "Already exist stream!",
+    423: "Forbidden by blacklist!",
+    425: "Url expired!",
+    426: "Signature does not match!",
+    428: "Bad params!",
+}
+
 # Codes that we never send, and what they mean to a caller. What is in neither table is unknown.
-_ONLY_READ: Final[dict[str, type[PenstockError]]] = {
+ONLY_READ: Final[dict[str, type[PenstockError]]] = {
     "InvalidParameter": InvalidField,
     "InvalidParameterValue": InvalidField,  # the gateway's own word for it reads the same
     "MissingParameter": MissingField,
@@ -150,7 +160,7 @@ _ONLY_READ: Final[dict[str, type[PenstockError]]] = {
 
 _KINDS: Final[dict[str, type[PenstockError]]] = {
     **{str(code.code): error for error, code in ERROR_CODES.items()},
-    **_ONLY_READ,
+    **ONLY_READ,
 }
 
 

@@ -282,8 +282,9 @@ def _accepts_json(request: HttpRequest) -> bool:
     return any(each.partition(";")[0].strip() == JSON for each in ranges)
 
 
-# Characters that XML 1.0 cannot carry at all, or JSON no half of.
-_UNSPEAKABLE: Final = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+# Characters that XML 1.0 cannot carry at all, or JSON no half of. Said this way round, as the class of all
+# others takes 5 ms to compile.
+_UNSPEAKABLE: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 
 def _clean(text: str) -> str:

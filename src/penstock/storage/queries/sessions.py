@@ -33,6 +33,12 @@ OPEN = select(sessions).where(c.ended_at.is_(None)).order_by(c.epoch)
 CHANGE_OPEN = sessions.update().where(c.epoch == bindparam("of_epoch"), c.ended_at.is_(None))
 BEGIN = CHANGE_OPEN.where(c.began_at.is_(None))
 
+REOPEN = (
+    sessions.update()
+    .where(c.epoch == bindparam("of_epoch"), c.ended_at.is_not(None), c.reason == bindparam("of_reason"))
+    .values(ended_at=None, reason="", detail="")
+)
+
 
 def admit_session(connection: Connection, session: SessionRow) -> None:
     connection.execute(insert_missing(sessions), columns_of(session))
@@ -53,6 +59,11 @@ def end_session(connection: Connection, end: SessionEnd) -> SessionRow | None:
     if row is None or row.ended_at is not None:
         return None
     return _end(connection, [row], end)[0]
+
+
+def reopen_session(connection: Connection, epoch: int, reason: str) -> bool:
+    changed: Any = connection.execute(REOPEN, {"of_epoch": epoch, "of_reason": reason})
+    return bool(changed.rowcount)
 
 
 def end_open_sessions(

@@ -1,0 +1,35 @@
+"""Every verb by its name."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from penstock.admin import owners, server, streams
+from penstock.admin.contract import Ask
+
+VERBS: Final[dict[str, type[Ask[Any]]]] = {
+    ask.verb: ask
+    for ask in (
+        server.GetEnvironment,
+        server.Reload,
+        streams.ListStreams,
+        streams.ShowStream,
+        streams.KickStream,
+        streams.BanStream,
+        streams.UnbanStream,
+        streams.ListBans,
+        owners.ListAccounts,
+        owners.AddAccount,
+        owners.RemoveAccount,
+        owners.ListVhosts,
+        owners.AddVhost,
+        owners.RemoveVhost,
+        owners.ListKeys,
+        owners.AddKey,
+        owners.RemoveKey,
+        server.Explain,
+        server.ShowClock,
+        server.TurnClock,
+        server.ResetClock,
+    )
+}

@@ -1,0 +1,33 @@
+"""Every verb's handler."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from penstock.api.admin import Handler
+from penstock.api.operator import owners, server, streams
+from penstock.api.operator.desk import Desk
+
+HANDLERS: Final[dict[str, Handler[Desk]]] = {
+    "env": server.get_environment,
+    "reload": server.reload,
+    "streams.ls": streams.list_streams,
+    "streams.show": streams.show_stream,
+    "streams.kick": streams.kick_stream,
+    "streams.ban": streams.ban_stream,
+    "streams.unban": streams.unban_stream,
+    "bans.ls": streams.list_bans,
+    "accounts.ls": owners.list_accounts,
+    "accounts.add": owners.add_account,
+    "accounts.rm": owners.remove_account,
+    "vhosts.ls": owners.list_vhosts,
+    "vhosts.add": owners.add_vhost,
+    "vhosts.rm": owners.remove_vhost,
+    "keys.ls": owners.list_keys,
+    "keys.add": owners.add_key,
+    "keys.rm": owners.remove_key,
+    "explain": server.explain,
+    "clock.show": server.show_clock,
+    "clock.turn": server.turn_clock,
+    "clock.reset": server.reset_clock,
+}

@@ -1,0 +1,1 @@
+"""Builds every room from the settings: the media plane (`engine`) and the control plane (`control`)."""

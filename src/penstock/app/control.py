@@ -1,0 +1,259 @@
+"""Builds the control plane from the settings: store, domain, the link to the engine, and the APIs over them."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import logging
+import os
+import socket
+from collections.abc import Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from msgspec import Struct, structs
+
+from penstock.api.admin import AdminApp
+from penstock.api.asgi import GatewayApp
+from penstock.api.gateway import Gateway
+from penstock.api.http import HttpServer
+from penstock.api.kingsoft import handlers as kingsoft
+from penstock.api.operator.desk import Desk
+from penstock.api.operator.handlers import HANDLERS
+from penstock.api.policy import HttpPolicy
+from penstock.api.ratelimit import RateLimits
+from penstock.app.certificates import tls_context
+from penstock.app.timers import every
+from penstock.config import Config, load, parse_listen
+from penstock.domain import accounts, records, retention
+from penstock.domain.audience import Audiences
+from penstock.domain.bantable import BanTable
+from penstock.domain.clock import DomainClock
+from penstock.domain.engines import EngineLink
+from penstock.domain.explain import Explanations
+from penstock.domain.journal import Journal
+from penstock.domain.live import Live, Rules
+from penstock.domain.registry import Registry
+from penstock.domain.sessions import Sessions
+from penstock.domain.usage import UsageLedger
+from penstock.errors import ConfigError, Conflict, PenstockError
+from penstock.link import socket as link_socket
+from penstock.model import Clock, SystemClock
+from penstock.storage.sql import SqlStore
+
+log = logging.getLogger("penstock.control")
+
+DATABASE: Final = "penstock.db"
+CLOCK: Final = "clock"
+# An engine that was just started listens within this time, or control tries again.
+RECONNECT_S: Final = 0.05
+# Reasons of refusals wait so long for their disk: asking for one looks at what waits too.
+EXPLAIN_S: Final = 1.0
+SWEEP_S: Final = 60.0
+# How long what is to be written down may take at the end; more than this and the disk is gone.
+LAST_WORDS_S: Final = 3.0
+# Settings of `media` that a reload applies; the engine knows the others from its start.
+RELOADED: Final = ("default_vhost", "on_conflict", "replace_after_silent_s")
+
+
+class Reloaded(Struct, frozen=True):
+    """What became of a changed configuration: the keys that were applied, and those that need a restart."""
+
+    applied: list[str]
+    needs_restart: list[str]
+
+
+class Control:
+    """The control plane: decides, remembers, and follows the engine wherever it goes."""
+
+    def __init__(
+        self, config: Config, store: SqlStore, clock: DomainClock, highest_epoch: int, file: Path | None
+    ) -> None:
+        self.config = config
+        self._file = file
+        self.store = store
+        self.engine = EngineLink()
+        self.explanations = Explanations()
+        self.live = Live(
+            clock=clock,
+            rules=rules_of(config),
+            store=store,
+            journal=Journal(store),
+            registry=Registry(),
+            bans=BanTable(),
+            sessions=Sessions(clock, highest_epoch),
+            audiences=Audiences(),
+            usage=UsageLedger(),
+            engine=self.engine,
+        )
+        self._timers: list[asyncio.Task[None]] = []
+        self._servers: list[HttpServer] = []
+        self._reloading: asyncio.Task[None] | None = None
+
+    @classmethod
+    async def open(
+        cls,
+        config: Config,
+        *,
+        file: Path | None = None,
+        clock: Clock | None = None,
+        dev: bool = False,
+        in_memory: bool = False,
+    ) -> Control:
+        """Open the store in `data_dir` (or one in memory) and know again what was known before.
+
+        `file` is where a reload reads; `dev` lets the domain's clock be turned.
+
+        Raises:
+            StorageError, ConfigError: the data folder cannot be used, or does not fit the settings.
+        """
+        store = await SqlStore.open(None if in_memory else config.data_dir / DATABASE)
+        try:
+            domain_clock = DomainClock(clock or SystemClock(), is_turnable=dev, path=config.data_dir / CLOCK)
+            control = cls(config, store, domain_clock, await store.highest_epoch(), file)
+            await control._remember()
+        except BaseException:
+            await store.close()
+            raise
+        return control
+
+    async def _remember(self) -> None:
+        live = self.live
+        await self._seed(self.config)
+        await live.bans.load(live.store, live.clock.now())
+        for row in await live.store.open_sessions():
+            live.sessions.adopt(records.session_of(row))
+
+    async def _seed(self, config: Config) -> None:
+        try:
+            await accounts.seed(self.live, accounts.seed_of(config))
+        except Conflict as error:
+            raise ConfigError(f"the configuration is at odds with what was added by hand: {error}") from error
+
+    def start(self, listeners: Mapping[str, socket.socket]) -> None:
+        """Answer the APIs on sockets that listen already, and begin what is done again and again."""
+        self._open_doors(listeners)
+        self._timers = [
+            asyncio.create_task(every(EXPLAIN_S, partial(self.explanations.flush, self.live))),
+            asyncio.create_task(every(SWEEP_S, self._sweep)),
+        ]
+
+    def _open_doors(self, listeners: Mapping[str, socket.socket]) -> None:
+        clock = SystemClock()
+        gateway = Gateway(
+            kingsoft.HANDLERS,
+            self.live,
+            find_key=self.live.registry.find_key,
+            explain=self.explanations.put,
+            clock=clock,
+            limits=RateLimits(clock.monotonic) if self.config.api.rate_limits else None,
+        )
+        proxies = tuple(ipaddress.ip_network(network) for network in self.config.api.trusted_proxies)
+        server = HttpServer(GatewayApp(gateway.answer), HttpPolicy(trusted_proxies=proxies))
+        self._servers.append(server)
+        if (plain := listeners.get("api")) is not None:
+            server.listen(plain)
+        if (secure := listeners.get("api_tls")) is not None:
+            server.listen(secure, tls_context(self.config))
+        if (admin := listeners.get("admin")) is not None:
+            desk = Desk.of(self.live, self.explanations, self.reload, self.config, listeners)
+            office = HttpServer(AdminApp(desk, HANDLERS), HttpPolicy())
+            self._servers.append(office)
+            office.listen(admin)
+
+    async def _sweep(self) -> None:
+        await retention.sweep(self.live, self.config.retention)
+
+    async def follow(self, path: Path) -> None:
+        """Stay connected to the engine that listens at `path`; returns when cancelled."""
+        while True:
+            lost = asyncio.Event()
+            try:
+                channel = await link_socket.connect(path, partial(self.engine.attach, live=self.live, on_lost=lost.set))
+            except OSError:
+                await asyncio.sleep(RECONNECT_S)
+                continue
+            try:
+                await lost.wait()
+            finally:
+                channel.close()
+            await asyncio.sleep(RECONNECT_S)
+
+    def reload_soon(self) -> None:
+        """Reload, and say in the log what came of it."""
+        self._reloading = asyncio.create_task(self._reload_and_say())
+
+    async def _reload_and_say(self) -> None:
+        try:
+            done = await self.reload()
+        except PenstockError as error:
+            log.error("the configuration was not reloaded: %s", error)
+            return
+        log.info("the configuration was reloaded; applied: %s", ", ".join(done.applied) or "nothing")
+        if done.needs_restart:
+            log.warning("changed, and in force only after a restart: %s", ", ".join(done.needs_restart))
+
+    async def reload(self) -> Reloaded:
+        """Apply what changed in the configuration file; no stream is disturbed.
+
+        Raises:
+            ConfigError: the file cannot be used; nothing was changed.
+        """
+        fresh = load(self._file, os.environ)
+        after = reloaded(self.config, fresh)
+        applied = list(_differences(self.config, after))
+        await self._seed(after)
+        self.config = after
+        self.live.rules = rules_of(after)
+        self.engine.tell_vhosts(self.live)
+        return Reloaded(applied, list(_differences(after, fresh)))
+
+    async def close(self) -> None:
+        """Write down what is still to be written, and let go of the store."""
+        for timer in self._timers:
+            timer.cancel()
+        for server in self._servers:
+            await server.close(LAST_WORDS_S)
+        try:
+            async with asyncio.timeout(LAST_WORDS_S):
+                await self.live.journal.written()
+                await self.explanations.flush(self.live)
+        except TimeoutError:
+            log.error("not everything could be written down within %g s", LAST_WORDS_S)
+        await self.store.close()
+
+
+def reloaded(running: Config, fresh: Config) -> Config:
+    """The settings that are running, with what of `fresh` can be applied to them."""
+    media = structs.replace(running.media, **{name: getattr(fresh.media, name) for name in RELOADED})
+    return structs.replace(running, accounts=fresh.accounts, retention=fresh.retention, media=media)
+
+
+def rules_of(config: Config) -> Rules:
+    """What of the settings decides who may publish."""
+    return Rules(
+        default_vhost=config.media.default_vhost,
+        on_conflict=config.media.on_conflict,
+        replace_after_silent_s=config.media.replace_after_silent_s,
+        node=_node(config),
+    )
+
+
+def _node(config: Config) -> str:
+    address = parse_listen(config.media.rtmp_listen) or parse_listen(config.media.rtmps_listen)
+    return config.media.public_host or (address[0] if address is not None else "")
+
+
+def _differences(before: Config, after: Config) -> Iterator[str]:
+    """The settings that are not the same, as `section.key`; accounts as one."""
+    for field in structs.fields(before):
+        old, new = getattr(before, field.name), getattr(after, field.name)
+        if old == new:
+            continue
+        if not isinstance(old, Struct):
+            yield field.name
+            continue
+        for inner in structs.fields(old):
+            if getattr(old, inner.name) != getattr(new, inner.name):
+                yield f"{field.name}.{inner.encode_name}"

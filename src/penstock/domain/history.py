@@ -1,0 +1,63 @@
+"""What was published, and what was refused: the caller's own, page by page."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from msgspec import Struct
+
+from penstock.domain.live import Live
+from penstock.storage.rows import HistoryQuery, Page, Refusal, RefusalQuery, SessionRow
+
+
+class Filter(Struct, frozen=True, kw_only=True):
+    """Which publishes: `since` <= time < `until`; an empty text matches everything."""
+
+    account: str
+    vhost: str
+    app: str = ""
+    push_domain: str = ""
+    stream: str = ""
+    since: datetime
+    until: datetime
+    newest_first: bool = True
+    offset: int = 0
+    limit: int | None = None
+
+
+async def sessions(live: Live, which: Filter) -> Page[SessionRow]:
+    """Sessions that are over, in the order of their beginning."""
+    await live.journal.written()
+    return await live.store.history(
+        HistoryQuery(
+            since=which.since,
+            until=which.until,
+            account=which.account,
+            vhost=which.vhost,
+            app=which.app or None,
+            push_domain=which.push_domain or None,
+            stream=which.stream or None,
+            newest_first=which.newest_first,
+            offset=which.offset,
+            limit=which.limit,
+        )
+    )
+
+
+async def refusals(live: Live, which: Filter) -> Page[Refusal]:
+    """Attempts to publish that were turned away."""
+    await live.journal.written()
+    return await live.store.refusals(
+        RefusalQuery(
+            since=which.since,
+            until=which.until,
+            account=which.account,
+            vhost=which.vhost,
+            app=which.app or None,
+            domain=which.push_domain or None,
+            stream=which.stream or None,
+            newest_first=which.newest_first,
+            offset=which.offset,
+            limit=which.limit,
+        )
+    )

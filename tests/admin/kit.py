@@ -1,0 +1,120 @@
+"""One answer to each verb, as a server with one stream and one ban would give it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from penstock.admin import owners, server, streams
+from penstock.admin.contract import Done, Result
+
+NOW: Final = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+DEMO: Final = {"vhost": "demo", "app": "live", "stream": "cam"}
+
+VIDEO: Final = streams.VideoFacts(
+    codec="H264",
+    profile="High",
+    level="3.1",
+    width=1280,
+    height=720,
+    declared_fps=30.0,
+    fps=29.5,
+    bitrate_kbps=2400.0,
+    key_interval_ms=2000,
+    frame_loss_percent=1.7,
+)
+AUDIO: Final = streams.AudioFacts(codec="AAC", profile="LC", sample_rate=48_000, channels=2, bitrate_kbps=128.0)
+ON_AIR: Final = streams.OnAir(
+    **DEMO,
+    account="2000000001",
+    session="5f2c",
+    began_at=NOW - timedelta(minutes=12, seconds=5),
+    on_air_s=725.0,
+    address="192.0.2.7",
+    port=50_000,
+    tls=False,
+    agent="FMLE/3.0",
+    domain="push.demo.test",
+    bitrate_kbps=2528.0,
+    bytes_in=229_000_000,
+    video=VIDEO,
+    audio=AUDIO,
+    players={"flv": 3, "rtmp": 1},
+    bytes_out={"flv": 687_000_000, "rtmp": 12_000},
+)
+BAN: Final = streams.Ban(
+    **DEMO,
+    account="2000000001",
+    since=NOW,
+    until=NOW + timedelta(days=90),
+    changed_at=NOW,
+    reason="no licence",
+    push_domain="push.demo.test",
+    cloud="",
+    access_key="",
+)
+CLOCK: Final = server.ClockShown(now=NOW, real=NOW, ahead_s=0.0, is_turnable=True)
+VHOST: Final = owners.Vhost(
+    name="demo",
+    account="2000000001",
+    apps=["live"],
+    push_domains=[owners.Domain(id=1, name="push.demo.test")],
+    pull_domains=[owners.Domain(id=2, name="pull.demo.test")],
+    publish_auth="none",
+    configured=True,
+)
+
+ANSWERS: Final[dict[str, Result]] = {
+    "env": server.Environment(
+        account="2000000001",
+        access_key="AKtest",
+        secret_key="it's$ecret",
+        endpoint="http://127.0.0.1:8080",
+        tls_endpoint="https://127.0.0.1:8443",
+        ca="",
+    ),
+    "reload": server.Reloaded(changed=["vhost shop"], restart=["media.latency"]),
+    "streams.ls": streams.Streams(streams=[ON_AIR]),
+    "streams.show": streams.StreamShown(on_air=ON_AIR, ban=None),
+    "streams.kick": streams.Kicked(**DEMO),
+    "streams.ban": streams.Banned(ban=BAN),
+    "streams.unban": streams.Unbanned(ban=BAN),
+    "bans.ls": streams.Bans(bans=[BAN], total=1),
+    "accounts.ls": owners.Accounts(accounts=[owners.Account(id="2000000001", configured=True, keys=1, vhosts=1)]),
+    "accounts.add": Done(),
+    "accounts.rm": Done(),
+    "vhosts.ls": owners.Vhosts(vhosts=[VHOST]),
+    "vhosts.add": owners.VhostAdded(vhost=VHOST, publish_key=""),
+    "vhosts.rm": Done(),
+    "keys.ls": owners.Keys(
+        keys=[owners.Key(access_key="AKtest", account="2000000001", sub_account=False, configured=False)]
+    ),
+    "keys.add": owners.KeyAdded(
+        access_key="AKnew", secret_key="the-new-secret", account="2000000001", sub_account=False
+    ),
+    "keys.rm": Done(),
+    "explain": server.Explained(
+        request_id="id-1",
+        at=NOW,
+        cloud="kingsoft",
+        action="ForbidStream",
+        account="",
+        access_key="AKtest",
+        outcome="SignatureDoesNotMatch",
+        rule="the signature is another one",
+        canonical_request="POST\n/\n\nhost:127.0.0.1",
+        string_to_sign="AWS4-HMAC-SHA256\n20260301T120000Z",
+    ),
+    "clock.show": CLOCK,
+    "clock.turn": CLOCK,
+    "clock.reset": CLOCK,
+}
+
+# What each verb is asked with where nothing can be left out.
+ASKS: Final[dict[str, dict[str, str]]] = {
+    **{f"streams.{word}": {"stream": "cam"} for word in ("show", "kick", "ban", "unban")},
+    **{f"accounts.{word}": {"id": "2000000002"} for word in ("add", "rm")},
+    **{f"vhosts.{word}": {"name": "shop"} for word in ("add", "rm")},
+    "keys.rm": {"access_key": "AKtest"},
+    "explain": {"request_id": "id-1"},
+}
