@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TypeVar
 
-from bench.results import Call, Fanout, Import, Ingest, Kick, Result
+from bench.results import Api, Call, Fanout, Import, Ingest, Kick, Result
 
 REFERENCE = "nginx-rtmp"  # its RTMP players and its publishers are what ratios are taken against
 BARE = "httpx2"  # what a call of the SDK is compared with
+
+ECHO = "starlette"  # what API calls are compared with
 
 T = TypeVar("T")
 
@@ -26,6 +28,7 @@ class Findings:
         self._calls: dict[tuple[str, str], list[Call]] = {}
         self.kicks: list[Kick] = []
         self.imports: list[Import] = []
+        self.apis: dict[str, list[Api]] = {}
         for result in results:
             if isinstance(result, Fanout):
                 self._fanouts.setdefault((result.server, result.protocol, result.players), []).append(result)
@@ -35,6 +38,8 @@ class Findings:
                 self._calls.setdefault((result.operation, result.caller), []).append(result)
             elif isinstance(result, Import):
                 self.imports.append(result)
+            elif isinstance(result, Api):
+                self.apis.setdefault(result.server, []).append(result)
             else:
                 self.kicks.append(result)
 
@@ -53,6 +58,11 @@ class Findings:
         """CPU per player of a server to the reference's RTMP, at this many players and in this run."""
         ours, theirs = self.fanout(server, protocol, players), self.fanout(REFERENCE, "rtmp", players)
         return mid(ours, lambda r: r.cpu_us) / mid(theirs, lambda r: r.cpu_us) if ours and theirs else None
+
+    def api_ratio(self, server: str) -> float | None:
+        """Calls a core of a server to the bare echo's, in this run."""
+        ours, theirs = self.apis.get(server), self.apis.get(ECHO)
+        return mid(ours, lambda r: r.calls_per_s) / mid(theirs, lambda r: r.calls_per_s) if ours and theirs else None
 
     def ingest_ratio(self, server: str, publishers: int) -> float | None:
         ours, theirs = self._ingests.get((server, publishers)), self._ingests.get((REFERENCE, publishers))
@@ -174,6 +184,30 @@ def _call_rows(found: Findings) -> list[list[str]]:
     ]
 
 
+def _api_rows(found: Findings) -> list[list[str]]:
+    return [
+        [
+            server,
+            f"{case[0].connections}",
+            f"{mid(case, lambda r: r.calls_per_s):,.0f}",
+            _ratio(found.api_ratio(server)),
+            f"{mid(case, lambda r: r.cpu_us):.0f}",
+            f"{mid(case, lambda r: r.latency_p50_ms):.2f} / {mid(case, lambda r: r.latency_p99_ms):.2f}",
+            f"{max(r.failed for r in case)}",
+            f"{mid(case, lambda r: r.cpu_share):.0%}",
+            f"{mid(case, lambda r: r.load_share):.0%}",
+            f"{mid(case, lambda r: r.foreign_share):.0%}",
+        ]
+        for server, case in found.apis.items()
+    ]
+
+
+def _api_ratio(found: Findings) -> float | None:
+    """An answer that is not the one asked for is no answer: then there is nothing to compare."""
+    failed = any(r.failed for case in found.apis.values() for r in case)
+    return 0.0 if failed else found.api_ratio("penstock")
+
+
 @dataclass(frozen=True)
 class Target:
     """`measured` gives None where the run has nothing to judge it by."""
@@ -251,6 +285,7 @@ TARGETS = (
     Target("import penstock: ms above the interpreter", 80, _imported("import penstock")),
     Target("a call of the SDK: to httpx2 alone", 1.2, lambda f: f.worst_call(BARE)),
     Target("a call of the SDK: to ksc-sdk-python", 1.0, lambda f: f.worst_call("ksc-sdk-python")),
+    Target("API: calls a core to a bare Starlette echo's", 0.5, _api_ratio, at_least=True),
 )
 
 _FANOUT = ["server", "players by", "players", "CPU µs / player-s", f"to {REFERENCE}", "RSS KiB / player",
@@ -267,6 +302,8 @@ _INGEST = [
 ]
 _KICK = ["server", "players", "rounds", "publisher closed ms p50 / p99", "first player p50", "last player p50 / p99",
          "left open"]  # fmt: skip
+_API = ["server", "connections", "calls / s", f"to {ECHO}", "CPU µs / call", "latency ms p50 / p99", "failed", "core",
+        "load's core", "foreign"]  # fmt: skip
 
 _IMPORT = ["at the start", "runs", "ms above the interpreter", "interpreter ms"]
 _CALL = ["client", "call", "CPU µs", f"to {BARE}", "µs in all", f"to {BARE}"]
@@ -286,6 +323,8 @@ def markdown(results: Iterable[Result]) -> str:
         lines += _table(_IMPORT, _import_rows(found))
     if found.calls:
         lines += _table(_CALL, _call_rows(found))
+    if found.apis:
+        lines += _table(_API, _api_rows(found))
     judged = [row for target in TARGETS if (row := target.row(found))]
     if judged:
         lines += _table(["target", "", "wanted", "measured"], judged)

@@ -6,6 +6,7 @@ All listen on 127.0.0.1, take stream `s` of app `live` by RTMP, and ask nobody f
 from __future__ import annotations
 
 import json
+import shutil
 import socket
 import sys
 import time
@@ -169,7 +170,17 @@ def _free_ports() -> Iterator[int]:
 _ports = _free_ports()  # one run never gives a port twice: old connections may linger on it
 
 
-def _await_port(port: int, child: Child) -> None:
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody listens on, and that this run has not had."""
+    return next(_ports)
+
+
+def await_port(port: int, child: Child) -> None:
+    """Wait until the server answers on `port`.
+
+    Raises:
+        BenchError: it ended, or nothing listens after 20 s.
+    """
     deadline = time.monotonic() + _START_S
     while time.monotonic() < deadline:
         if not child.running:
@@ -188,11 +199,12 @@ def running(server: Server, folder: Path, core: int) -> Iterator[Running]:
     Raises:
         BenchError: it is not installed, or did not start.
     """
+    shutil.rmtree(folder, ignore_errors=True)  # of a measurement that is made again
     folder.mkdir(parents=True)
-    ports = Ports(rtmp=next(_ports), http=next(_ports))
+    ports = Ports(rtmp=free_port(), http=free_port())
     command = server.configure(folder, ports)
     with Child(command, core=core, log=folder / "server.log", cwd=folder) as child:
         for port in (ports.rtmp, ports.http):
-            _await_port(port, child)
+            await_port(port, child)
         time.sleep(0.5)  # what a server still does after its first answer is not to be measured
         yield Running(server, child, ports, folder)

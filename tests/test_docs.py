@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,10 +12,11 @@ from cyclopts import App
 
 from penstock.admin.verbs import VERBS
 from penstock.cli import main
+from penstock.cli.welcome import Places, welcome
 from penstock.clouds.members import members_of
 from penstock.config import Config, load, settings
 from penstock.settings import Setting
-from tools import docs, operations
+from tools import docs, operations, picture
 from tools.clients import CLIENTS, snake
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -83,6 +85,32 @@ def test_the_complete_example_is_complete() -> None:
     assert sorted(keys) == sorted(setting.key.rpartition(".")[2] for setting in settings())
 
 
+def commands(app: App, *names: str) -> Iterator[str]:
+    """Yield every command below `app` that does something, in full."""
+    for name in app:
+        if not name.startswith("-"):
+            yield " ".join((*names, name))
+            yield from commands(app[name], *names, name)
+
+
+def test_every_command_and_verb_and_exit_code_is_on_its_page() -> None:
+    page = (ROOT / "docs/cli.md").read_text(encoding="utf-8")
+    headings = set(HEADING.findall(page))
+    found = list(commands(main.app))
+    assert {"serve", "streams ban", "clock turn", "call kingsoft"} <= set(found)
+    assert [command for command in found if command not in headings] == []
+    assert [verb for verb in VERBS if f"POST /{verb}" not in headings] == []
+    assert [code for code in main.EXIT_CODES if f"| {code} | " not in page] == []
+
+
+def test_every_usage_begins_with_its_command() -> None:
+    page = (ROOT / "docs/cli.md").read_text(encoding="utf-8")
+    usages = re.findall(r"^#+ ([a-z ]+)\n\n```console\n(.*)\n```", page, re.MULTILINE)
+    assert len(usages) > 20
+    for command, usage in usages:
+        assert re.fullmatch(rf"penstock {command}( \[?[A-Z_.]+\]?)*", usage)
+
+
 def section(operation: str) -> str:
     """Return what the page of operations says of one."""
     page = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
@@ -117,32 +145,6 @@ def test_every_error_of_a_cloud_is_named_with_its_code(cloud: operations.Cloud) 
     assert [error.__name__ for error in cloud.errors if f"`{error.__name__}`" not in page] == []
 
 
-def commands(app: App, *names: str) -> Iterator[str]:
-    """Yield every command below `app` that does something, in full."""
-    for name in app:
-        if not name.startswith("-"):
-            yield " ".join((*names, name))
-            yield from commands(app[name], *names, name)
-
-
-def test_every_command_and_verb_and_exit_code_is_on_its_page() -> None:
-    page = (ROOT / "docs/cli.md").read_text(encoding="utf-8")
-    headings = set(HEADING.findall(page))
-    found = list(commands(main.app))
-    assert {"serve", "streams ban", "clock turn", "call kingsoft"} <= set(found)
-    assert [command for command in found if command not in headings] == []
-    assert [verb for verb in VERBS if f"POST /{verb}" not in headings] == []
-    assert [code for code in main.EXIT_CODES if f"| {code} | " not in page] == []
-
-
-def test_every_usage_begins_with_its_command() -> None:
-    page = (ROOT / "docs/cli.md").read_text(encoding="utf-8")
-    usages = re.findall(r"^#+ ([a-z ]+)\n\n```console\n(.*)\n```", page, re.MULTILINE)
-    assert len(usages) > 20
-    for command, usage in usages:
-        assert re.fullmatch(rf"penstock {command}( \[?[A-Z_.]+\]?)*", usage)
-
-
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_within_the_project_lead_somewhere(page: Path) -> None:
     assert list(dead_links(page)) == []
@@ -156,6 +158,21 @@ def test_a_dead_link_would_be_seen(tmp_path: Path) -> None:
         "[e](#here)\n```\n[f](also-gone.md)\n```\n[g]: gone-too.md\n# Here\n"
     )
     assert [dead.split(": ")[1] for dead in dead_links(page)] == ["gone.md", "other.md#not-a-heading", "gone-too.md"]
+
+
+def test_the_readmes_picture_shows_what_the_server_prints_today() -> None:
+    shown: dict[str, str] = {}
+    for line, text in re.findall(r"clip-path=\"url\(#(\S+?)\)\"[^>]*>(.*?)</text>", picture.PICTURE.read_text()):
+        shown[line] = shown.get(line, "") + html.unescape(text).replace("\xa0", " ")
+    words = {word for text in shown.values() for word in re.split(r" {2,}", text)}
+
+    config = Config(data_dir=picture.FOLDER / "data")
+    ports = {"rtmp": 1935, "http": 8081, "https": 8444}
+    printed = welcome(Places.of(config, ports), config, (1024, 1024), on_air="test")
+    wanted = {word for line in printed.splitlines() for word in re.split(r" {2,}", line.strip())}
+    # How many files may be open is the machine's own.
+    missing = wanted - words - {"1024"}
+    assert missing == set(), "run `python tools/picture.py`"
 
 
 def test_no_file_names_a_place_on_somebodys_machine() -> None:

@@ -42,8 +42,8 @@
     │   └── DryRun              it would have worked
     └── CallError               SDK side
         ├── TransportError      no answer
-        ├── WaitTimeout         (and a TimeoutError) what was waited for did not come
         ├── AdminError          a server's refusal of its operator (kind, message)
+        ├── WaitTimeout         (and a TimeoutError) what was waited for did not come
         └── ApiError            (cloud, code, message, request_id, status, kind)
 
 A fault of our own is an ``AssertionError`` and is never caught by name.

@@ -90,7 +90,7 @@ async def _control(boot: Boot) -> AsyncIterator[None]:
     file = Path(boot.config_file) if boot.config_file is not None else None
     control = await Control.open(_latest(boot, file), file=file, dev=boot.dev)
     try:
-        await control.start(listeners)
+        control.start(listeners)
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, control.reload_soon)
         following = asyncio.create_task(control.follow(Path(boot.link_path)))
         await control.engine.connected.wait()

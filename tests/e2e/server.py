@@ -17,7 +17,6 @@ import subprocess
 import sys
 import threading
 import time
-import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -25,7 +24,6 @@ from typing import IO, Self
 
 from msgspec import Struct
 
-from penstock.clouds.contract import Credentials
 from tests.e2e.peers import PeerFailed
 
 PENSTOCK = (sys.executable, "-m", "penstock")
@@ -122,7 +120,6 @@ class Server:
         self.data_dir = folder / "data"
         self.log = Log()
         self._bases: dict[str, str] = {}
-        self._apis: dict[str, str] = {}
         self._process = subprocess.Popen(
             [*wrapper, *PENSTOCK, "serve", *arguments],
             cwd=folder,
@@ -154,8 +151,6 @@ class Server:
             # What it prints is what its user has; nothing else says where its doors are.
             for url in re.findall(r"\w+://\S+/STREAM", server.log.text()):
                 server._bases[url.partition(":")[0]] = url.removesuffix("/live/STREAM")
-            for url in re.findall(r"^ +(?:API +)?(https?://[^/\s]+)$", server.log.text(), re.MULTILINE):
-                server._apis[url.partition(":")[0]] = url
         except BaseException:
             server.close()
             raise
@@ -180,14 +175,12 @@ class Server:
     def https_flv_url(self, app_stream: str) -> str:
         return f"{self._bases['https']}/{_with_suffix(app_stream)}"
 
-    def api_url(self, scheme: str = "http") -> str:
-        """Where the management APIs answer."""
-        return self._apis[scheme]
-
-    def keys(self, account: str = "2000000001") -> Credentials:
-        """The keys that were made for an account whose settings name none."""
-        made = tomllib.loads((self.data_dir / "credentials.toml").read_text())[account]
-        return Credentials(made["access_key"], made["secret_key"])
+    @property
+    def api_url(self) -> str:
+        """Where the clouds' APIs answer, without TLS."""
+        found = re.search(r"^ *API +(http://\S+)$", self.log.text(), re.MULTILINE)
+        assert found is not None
+        return found[1]
 
     @property
     def ca_file(self) -> Path:
@@ -251,20 +244,13 @@ class Server:
         self.log.wait_for_end(STOP_S)
 
 
-def write_settings(
-    folder: Path,
-    *,
-    data_dir: str = "data",
-    accounts: str = "",
-    api: Mapping[str, object] = MappingProxyType({}),
-    **media: object,
-) -> Path:
-    """Write a settings file with `media`'s settings and `api`'s; every door is open, at a port that is free."""
+def write_settings(folder: Path, *, data_dir: str = "data", accounts: str = "", **media: object) -> Path:
+    """Write a settings file with `media`'s settings; every door is open, at a port that is free."""
     text = {"data_dir": data_dir}
     doors = {f"{door}_listen": "127.0.0.1:0" for door in DOORS}
-    answering = {"listen": "127.0.0.1:0", "tls_listen": "127.0.0.1:0", **api}
+    api = {"listen": "127.0.0.1:0", "tls_listen": "127.0.0.1:0"}
     path = folder / "penstock.toml"
-    path.write_text("\n".join([_toml(text), "[api]", _toml(answering), "[media]", _toml(doors | media), accounts]))
+    path.write_text("\n".join([_toml(text), "[api]", _toml(api), "[media]", _toml(doors | media), accounts]))
     return path
 
 

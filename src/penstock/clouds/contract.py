@@ -257,4 +257,4 @@ class Wire(Protocol):
         """
 
     def code_of(self, error: Exception) -> str:
-        """Return the cloud's own code for an error, as text."""
+        """Return the cloud's code of an error, as `encode_error` tells it; for logs and `explain`."""

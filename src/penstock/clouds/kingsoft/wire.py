@@ -259,14 +259,8 @@ def encode_error(error: Exception, request: HttpRequest, request_id: str) -> Htt
 
 
 def code_of(error: Exception) -> str:
-    """Return the code that an error travels as: an `Error` object's, or a RetCode."""
+    """Return the code that an error travels as: an `Error` object's, or a RetCode's digits."""
     return str(codes.code_of(error).code)
-
-
-def is_meant(request: HttpRequest) -> bool:
-    """True for a request that names an operation as KLS's do, signed or not."""
-    headers = request.headers
-    return "X-Action" in headers or "X-Amz-Target" in headers or re.search(r"(?:^|&)Action=", request.query) is not None
 
 
 def _ret(code: int, detail: str = "") -> dict[str, Any]:

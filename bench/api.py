@@ -1,0 +1,75 @@
+"""Signed calls that one core answers, beside a bare Starlette echo under the same load and uvicorn settings."""
+
+from __future__ import annotations
+
+import struct
+import sys
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from bench import workshop
+from bench.api_targets import BANNED, CREDENTIALS
+from bench.measure import Setup
+from bench.processes import Child
+from bench.results import Api
+from bench.servers import await_port, free_port
+from penstock.clouds.http import Endpoint, HttpRequest
+from penstock.clouds.kingsoft import streams, wire
+
+CONNECTIONS = 32
+_GRACE_S = 30.0
+
+
+@dataclass(frozen=True)
+class Target:
+    """A server of `api_targets`, and what is in the body of each of its answers."""
+
+    name: str
+    expect: str
+
+    def command(self, port: int) -> list[str]:
+        return [sys.executable, "-m", "bench.api_targets", self.name, "--port", str(port)]
+
+
+TARGETS = (Target("penstock", '"RetCode":0'), Target("starlette", "Action=CheckBlacklist"))
+
+
+def api(setup: Setup, target: Target, repeat: int) -> Api:
+    """Keep `CONNECTIONS` connections asking; count what is answered.
+
+    Raises:
+        BenchError: the server did not start, or refused the connections.
+    """
+    folder = setup.folder / f"api-{target.name}-{repeat}"
+    folder.mkdir(parents=True)
+    port = free_port()
+    calls = folder / "calls"
+    write_calls(calls, port, datetime.now(UTC))
+    with Child(target.command(port), core=setup.server_core, log=folder / "server.log", cwd=workshop.HERE.parent) as at:
+        await_port(port, at)
+        time.sleep(0.5)
+        words = ["--port", port, "--file", calls, "--count", CONNECTIONS, "--expect", target.expect]
+        words += ["--warm", setup.warm_s, "--duration", setup.seconds, "--pids", ",".join(map(str, at.pids()))]
+        command = [str(workshop.load_generator()), "call", *map(str, words)]
+        with Child(command, core=setup.load_core, log=folder / "call.log", talks=True) as load:
+            called = load.event(setup.warm_s + setup.seconds + _GRACE_S)
+    return Api.of(target.name, repeat, called, setup.server_core)
+
+
+def write_calls(path: Path, port: int, now: datetime) -> None:
+    """Write one signed call for each stream, signed over the last minutes: no two have equal signatures."""
+    endpoint = Endpoint("http", f"127.0.0.1:{port}")
+    with path.open("wb") as file:
+        for number, (unique_name, app, stream) in enumerate(BANNED):
+            ask = streams.CheckBlacklist(unique_name=unique_name, app=app, pubdomain="push.demo.test", stream=stream)
+            signed_at = now - timedelta(seconds=number % 60)
+            data = as_bytes(wire.encode_request(ask, CREDENTIALS, signed_at, endpoint))
+            file.write(struct.pack(">I", len(data)) + data)
+
+
+def as_bytes(request: HttpRequest) -> bytes:
+    """A request as it goes over the line."""
+    lines = "".join(f"{name}: {value}\r\n" for name, value in request.headers)
+    return f"{request.method} {request.target} HTTP/1.1\r\n{lines}\r\n".encode() + request.body
