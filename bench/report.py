@@ -27,19 +27,19 @@ class Findings:
         self._ingests: dict[tuple[str, int], list[Ingest]] = {}
         self._calls: dict[tuple[str, str], list[Call]] = {}
         self.kicks: list[Kick] = []
-        self.imports: list[Import] = []
         self.apis: dict[str, list[Api]] = {}
+        self.imports: list[Import] = []
         for result in results:
             if isinstance(result, Fanout):
                 self._fanouts.setdefault((result.server, result.protocol, result.players), []).append(result)
             elif isinstance(result, Ingest):
                 self._ingests.setdefault((result.server, result.publishers), []).append(result)
+            elif isinstance(result, Api):
+                self.apis.setdefault(result.server, []).append(result)
             elif isinstance(result, Call):
                 self._calls.setdefault((result.operation, result.caller), []).append(result)
             elif isinstance(result, Import):
                 self.imports.append(result)
-            elif isinstance(result, Api):
-                self.apis.setdefault(result.server, []).append(result)
             else:
                 self.kicks.append(result)
 
@@ -166,24 +166,6 @@ def _kick_rows(found: Findings) -> list[list[str]]:
     ]
 
 
-def _import_rows(found: Findings) -> list[list[str]]:
-    return [[f"`{i.statement}`", f"{i.runs}", f"{i.above_ms:.1f}", f"{i.bare_ms:.1f}"] for i in found.imports]
-
-
-def _call_rows(found: Findings) -> list[list[str]]:
-    return [
-        [
-            case[0].caller,
-            case[0].operation,
-            f"{mid(case, _cpu):.0f}",
-            _ratio(found.call_ratio(case[0].operation, _cpu, case[0].caller, BARE)),
-            f"{mid(case, _wall):.0f}",
-            _ratio(found.call_ratio(case[0].operation, _wall, case[0].caller, BARE)),
-        ]
-        for case in found.calls
-    ]
-
-
 def _api_rows(found: Findings) -> list[list[str]]:
     return [
         [
@@ -202,10 +184,28 @@ def _api_rows(found: Findings) -> list[list[str]]:
     ]
 
 
-def _api_ratio(found: Findings) -> float | None:
+def _call_ratio(found: Findings) -> float | None:
     """An answer that is not the one asked for is no answer: then there is nothing to compare."""
     failed = any(r.failed for case in found.apis.values() for r in case)
     return 0.0 if failed else found.api_ratio("penstock")
+
+
+def _import_rows(found: Findings) -> list[list[str]]:
+    return [[f"`{i.statement}`", f"{i.runs}", f"{i.above_ms:.1f}", f"{i.bare_ms:.1f}"] for i in found.imports]
+
+
+def _call_rows(found: Findings) -> list[list[str]]:
+    return [
+        [
+            case[0].caller,
+            case[0].operation,
+            f"{mid(case, _cpu):.0f}",
+            _ratio(found.call_ratio(case[0].operation, _cpu, case[0].caller, BARE)),
+            f"{mid(case, _wall):.0f}",
+            _ratio(found.call_ratio(case[0].operation, _wall, case[0].caller, BARE)),
+        ]
+        for case in found.calls
+    ]
 
 
 @dataclass(frozen=True)
@@ -282,10 +282,10 @@ TARGETS = (
     Target("publishers a core, nobody playing", 600, _publishers, at_least=True),
     Target("kick, 500 attached: publisher closed, p99 ms", 10, _kicked(lambda k: k.publisher_p99_ms)),
     Target("kick, 500 attached: last player closed, p50 ms", 10, _kicked(_last_player)),
+    Target("API: calls a core to a bare Starlette echo's", 0.5, _call_ratio, at_least=True),
     Target("import penstock: ms above the interpreter", 80, _imported("import penstock")),
     Target("a call of the SDK: to httpx2 alone", 1.2, lambda f: f.worst_call(BARE)),
     Target("a call of the SDK: to ksc-sdk-python", 1.0, lambda f: f.worst_call("ksc-sdk-python")),
-    Target("API: calls a core to a bare Starlette echo's", 0.5, _api_ratio, at_least=True),
 )
 
 _FANOUT = ["server", "players by", "players", "CPU µs / player-s", f"to {REFERENCE}", "RSS KiB / player",
@@ -319,12 +319,12 @@ def markdown(results: Iterable[Result]) -> str:
         lines += _table(_INGEST, _ingest_rows(found))
     if found.kicks:
         lines += _table(_KICK, _kick_rows(found))
+    if found.apis:
+        lines += _table(_API, _api_rows(found))
     if found.imports:
         lines += _table(_IMPORT, _import_rows(found))
     if found.calls:
         lines += _table(_CALL, _call_rows(found))
-    if found.apis:
-        lines += _table(_API, _api_rows(found))
     judged = [row for target in TARGETS if (row := target.row(found))]
     if judged:
         lines += _table(["target", "", "wanted", "measured"], judged)

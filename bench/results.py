@@ -145,34 +145,6 @@ class Kick:
 
 
 @dataclass(frozen=True)
-class Import:
-    """A statement at an interpreter's start, in milliseconds; medians."""
-
-    statement: str
-    runs: int
-    above_ms: float  # more than without it
-    bare_ms: float  # the interpreter alone
-
-    def line(self) -> str:
-        return f"{self.above_ms:.1f} ms above the interpreter's {self.bare_ms:.1f}"
-
-
-@dataclass(frozen=True)
-class Call:
-    """A call over a kept connection to a server that answers at once."""
-
-    caller: str
-    operation: str
-    repeat: int
-    calls: int
-    cpu_us: float  # of the caller's process, its part of the kernel's work included
-    wall_us: float  # with the server's answer in it
-
-    def line(self) -> str:
-        return f"{self.cpu_us:.0f} µs of CPU, {self.wall_us:.0f} µs in all"
-
-
-@dataclass(frozen=True)
 class Api:
     """Calls over connections that are kept, each sent when the one before it was answered."""
 
@@ -212,6 +184,34 @@ class Api:
             f"latency {self.latency_p50_ms:.2f}/{self.latency_p99_ms:.2f} ms, failed {self.failed}; "
             f"load's core {self.load_share:.0%}, foreign {self.foreign_share:.0%}"
         )
+
+
+@dataclass(frozen=True)
+class Import:
+    """A statement at an interpreter's start, in milliseconds; medians."""
+
+    statement: str
+    runs: int
+    above_ms: float  # more than without it
+    bare_ms: float  # the interpreter alone
+
+    def line(self) -> str:
+        return f"{self.above_ms:.1f} ms above the interpreter's {self.bare_ms:.1f}"
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call over a kept connection to a server that answers at once."""
+
+    caller: str
+    operation: str
+    repeat: int
+    calls: int
+    cpu_us: float  # of the caller's process, its part of the kernel's work included
+    wall_us: float  # with the server's answer in it
+
+    def line(self) -> str:
+        return f"{self.cpu_us:.0f} µs of CPU, {self.wall_us:.0f} µs in all"
 
 
 Result = Fanout | Ingest | Kick | Api | Import | Call

@@ -4,8 +4,8 @@ python -m bench.run                       everything, with the targets at the en
 python -m bench.run fanout --players 300 --seconds 5 --servers penstock,nginx-rtmp
 python -m bench.run ingest --publishers 200,400,600
 python -m bench.run kick --attached 500 --rounds 30
-python -m bench.run sdk                   what importing the SDK and calling by it cost; a minute
 python -m bench.run api --seconds 5
+python -m bench.run sdk                   what importing the SDK and calling by it cost; a minute
 python -m bench.run report FILE           the tables of an earlier run again
 """
 
@@ -63,8 +63,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m bench.run", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    kinds = ["all", "fanout", "ingest", "kick", "api", "sdk", "report"]
-    parser.add_argument("what", nargs="?", default="all", choices=kinds,
+    parser.add_argument("what", nargs="?", default="all",
+                        choices=["all", "fanout", "ingest", "kick", "api", "sdk", "report"],
                         help="which measurement; all by default")  # fmt: skip
     parser.add_argument("file", nargs="?", type=Path, help="report: the JSON lines of an earlier run")
     add = parser.add_argument

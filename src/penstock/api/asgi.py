@@ -3,37 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from functools import lru_cache
 from typing import Any, Final
 
-from penstock.api.connection import TARGET
+from penstock.api.connection import RESPOND, TARGET
 from penstock.clouds.http import Headers, HttpRequest, HttpResponse
 
 Answer = Callable[[HttpRequest, str], Awaitable[HttpResponse]]
 
 # Answers are for one caller at one moment, and for programs.
-_ALWAYS: Final = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
+_ALWAYS: Final = b"cache-control: no-store\r\nx-content-type-options: nosniff\r\n"
 
 
 class GatewayApp:
-    """Passes each request to `Gateway.answer`, its target and its header lines as they came."""
+    """Passes each request to `Gateway.answer`, its target and its header lines as they came.
+
+    An application of `HttpServer` alone: it needs the whole target, and answers in one piece.
+    """
 
     def __init__(self, answer: Answer) -> None:
         self._answer = answer
 
-    async def __call__(self, scope: Mapping[str, Any], receive: Callable[[], Awaitable[Any]], send: Any) -> None:
+    async def __call__(self, scope: Mapping[str, Any], receive: Callable[[], Awaitable[Any]], send: object) -> None:
         assert scope["type"] == "http"
         message = await receive()  # the server has read the whole body by now
         request = HttpRequest(
             method=scope["method"],
             target=scope[TARGET],
-            headers=Headers((name.decode(), _text(value)) for name, value in scope["headers"]),
-            body=message.get("body", b""),
+            headers=Headers([(name.decode(), _text(value)) for name, value in scope["headers"]]),
+            body=message["body"],
         )
         client = scope["client"]
         response = await self._answer(request, client[0] if client else "")
-        lines = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in response.headers]
-        await send({"type": "http.response.start", "status": response.status, "headers": [*lines, *_ALWAYS]})
-        await send({"type": "http.response.body", "body": response.body})
+        await scope["extensions"][RESPOND](response.status, _head(response.headers), response.body)
 
 
 def _text(value: bytes) -> str:
@@ -42,3 +44,11 @@ def _text(value: bytes) -> str:
         return value.decode()
     except UnicodeDecodeError:
         return value.decode("latin-1")
+
+
+@lru_cache(256)
+def _head(headers: Headers) -> bytes:
+    """Return header lines as they are sent. What answers say there is ours, and has few forms."""
+    lines = "".join(f"{name.lower()}: {value}\r\n" for name, value in headers)
+    assert lines.count("\n") == lines.count("\r\n") == len(list(headers)), "a header line holds another one"
+    return lines.encode("latin-1") + _ALWAYS

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 from urllib.parse import unquote
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from penstock.api.forwarded import client_behind
 from penstock.api.policy import MAX_CHUNKED_BYTES, MAX_HEAD, MAX_HEADER_LINES, MAX_PIPELINED
@@ -39,6 +39,8 @@ log = logging.getLogger("penstock.api")
 
 # The scope's member that holds the target as it stood on the request line.
 TARGET: Final = "penstock.target"
+# The extension that takes an answer that is whole: `await respond(status, head, body)`.
+RESPOND: Final = "penstock.respond"
 
 _HEAD_TOO_LARGE: Final = HttpError(431, f"the head may have {MAX_HEAD} bytes and {MAX_HEADER_LINES} lines at most")
 _BODY_TOO_LARGE: Final = HttpError(413, f"the body may have {MAX_BODY} bytes at most")
@@ -48,6 +50,31 @@ _HOST: Final = re.compile(rb"[A-Za-z0-9._~-]+(?::\d{0,5})?|\[[0-9A-Fa-f:.]+\](?:
 _ABSOLUTE: Final = re.compile(rb"https?://([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
 # One pass over what a target may hold: no control, no space, no fragment, ASCII alone.
 _TARGET: Final = re.compile(rb"/[!\"$-~]*")
+
+
+class _Cycle(RequestResponseCycle):
+    """uvicorn's way of an application's answer to the line, with a short one for answers that are whole."""
+
+    async def respond(self, status: int, head: bytes, body: bytes) -> None:
+        """Write an answer in one piece; `head` is its header lines, each with its CR LF, Content-Length among them.
+
+        An application's other messages take two writes, which is two packets and two wake-ups of the peer.
+        """
+        assert not self.response_started
+        if self.flow.write_paused and not self.disconnected:
+            await self.flow.drain()
+        if self.disconnected:
+            return
+        self.response_started = self.response_complete = True
+        lines = [STATUS_LINE[status], *(b"%s: %s\r\n" % line for line in self.default_headers), head]
+        if not self.keep_alive:
+            lines.append(b"connection: close\r\n")
+        lines += (b"\r\n", b"" if self.scope["method"] == "HEAD" else body)
+        self.transport.write(b"".join(lines))
+        self.message_event.set()
+        if not self.keep_alive:
+            self.transport.close()
+        self.on_response()
 
 
 class Phase(Enum):
@@ -242,10 +269,10 @@ class ApiConnection(HttpToolsProtocol):
             self.flow.pause_reading()
             self.pipeline.appendleft((self.cycle, self.app))
 
-    def _new_cycle(self) -> RequestResponseCycle:
+    def _new_cycle(self) -> _Cycle:
         there = asyncio.Event()
         there.set()
-        cycle = RequestResponseCycle(
+        cycle = _Cycle(
             scope=self.scope,
             transport=self.transport,
             flow=self.flow,
@@ -259,6 +286,8 @@ class ApiConnection(HttpToolsProtocol):
             on_response=self.on_response_complete,
         )
         cycle.body, cycle.more_body = self._body, False
+        scope: Any = self.scope
+        scope["extensions"] = {RESPOND: cycle.respond}
         return cycle
 
     # What the application's answer calls

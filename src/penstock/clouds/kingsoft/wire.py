@@ -178,10 +178,11 @@ def resolve(request: HttpRequest) -> type[Operation[Any]]:
 
 
 def _one(name: str, said: tuple[str, ...]) -> str:
-    different = sorted(set(said) - {""})
+    different = {each for each in said if each}
     if len(different) > 1:
-        raise UnknownOperation(f"{name} is {' and '.join(repr(each[:64]) for each in different)}; it must be one")
-    return different[0] if different else ""
+        shown = " and ".join(repr(each[:64]) for each in sorted(different))
+        raise UnknownOperation(f"{name} is {shown}; it must be one")
+    return different.pop() if different else ""
 
 
 def decode_request(request: HttpRequest) -> Asked:
