@@ -12,7 +12,7 @@ import argparse
 import asyncio
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 
 import uvicorn
 import uvloop
@@ -77,7 +77,10 @@ async def starlette(listener: socket.socket) -> None:
     await uvicorn.Server(config).serve([listener])
 
 
-TARGETS: dict[str, Callable[[socket.socket], object]] = {"penstock": penstock, "starlette": starlette}
+TARGETS: dict[str, Callable[[socket.socket], Coroutine[None, None, None]]] = {
+    "penstock": penstock,
+    "starlette": starlette,
+}
 
 
 def main() -> None:
@@ -86,9 +89,8 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True)
     options = parser.parse_args()
     listener = socket.create_server(("127.0.0.1", options.port), backlog=1024)
-    run = {"penstock": penstock, "starlette": starlette}[options.target]
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(run(listener))
+        runner.run(TARGETS[options.target](listener))
 
 
 if __name__ == "__main__":

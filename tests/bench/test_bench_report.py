@@ -12,7 +12,7 @@ from bench.canned import whole
 from bench.kick import quantile
 from bench.measure import Setup
 from bench.report import markdown
-from bench.results import Call, Fanout, Import, Ingest, Kick, Result, decode, encode
+from bench.results import Api, Call, Fanout, Import, Ingest, Kick, Result, decode, encode
 from bench.sdk import called
 
 FANOUT = Fanout(
@@ -28,9 +28,14 @@ KICK = Kick(
     server="penstock", protocol="flv", attached=500, rounds=30, publisher_p50_ms=1, publisher_p99_ms=2,
     first_player_p50_ms=1, last_player_p50_ms=3, last_player_p99_ms=4, answer_p50_ms=1, left_open=0,
 )  # fmt: skip
+API = Api(
+    server="penstock", connections=32, repeat=0, calls_per_s=9000, cpu_us=80, cpu_share=0.72, latency_p50_ms=2,
+    latency_p99_ms=5, failed=0, load_share=0.2, foreign_share=0.2,
+)  # fmt: skip
+ECHO = dataclasses.replace(API, server="starlette", cpu_us=42)
 IMPORT = Import(statement="import penstock", runs=25, above_ms=2.5, bare_ms=13)
 CALL = Call(caller="penstock", operation="CheckBlacklist", repeat=0, calls=2000, cpu_us=300, wall_us=500)
-RESULTS: list[Result] = [FANOUT, INGEST, KICK, IMPORT, CALL]
+RESULTS: list[Result] = [FANOUT, INGEST, KICK, IMPORT, CALL, API]
 
 
 def ours(**changes: object) -> Fanout:
@@ -73,6 +78,14 @@ def test_player_left_open_is_no_fast_kick() -> None:
 def test_p99_of_few_values_is_their_worst() -> None:
     assert quantile([float(n) for n in range(30)], 0.99) == 29
     assert quantile([], 0.99) == -1
+
+
+def test_calls_are_compared_by_their_cpu_and_only_when_all_were_answered() -> None:
+    target = "API: calls a core"
+    assert verdict(markdown([API, ECHO]), target) == "met"  # 42 / 80
+    assert verdict(markdown([dataclasses.replace(API, cpu_us=90), ECHO]), target) == "MISSED"
+    assert verdict(markdown([dataclasses.replace(API, failed=1), ECHO]), target) == "MISSED"
+    assert verdict(markdown([API]), target) is None
 
 
 def calls(operation: str = "CheckBlacklist", **cpu_us: float) -> list[Call]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from functools import lru_cache
 from typing import Any, Final
 
 from penstock.api.connection import RESPOND, TARGET
@@ -12,7 +11,7 @@ from penstock.clouds.http import Headers, HttpRequest, HttpResponse
 Answer = Callable[[HttpRequest, str], Awaitable[HttpResponse]]
 
 # Answers are for one caller at one moment, and for programs.
-_ALWAYS: Final = b"cache-control: no-store\r\nx-content-type-options: nosniff\r\n"
+_ALWAYS: Final = b"\r\ncache-control: no-store\r\nx-content-type-options: nosniff\r\n"
 
 
 class GatewayApp:
@@ -46,9 +45,9 @@ def _text(value: bytes) -> str:
         return value.decode("latin-1")
 
 
-@lru_cache(256)
 def _head(headers: Headers) -> bytes:
-    """Return header lines as they are sent. What answers say there is ours, and has few forms."""
-    lines = "".join(f"{name.lower()}: {value}\r\n" for name, value in headers)
-    assert lines.count("\n") == lines.count("\r\n") == len(list(headers)), "a header line holds another one"
-    return lines.encode("latin-1") + _ALWAYS
+    """Return header lines as they are sent."""
+    lines = [f"{name.lower()}: {value}" for name, value in headers]
+    head = "\r\n".join(lines)
+    assert head.count("\n") == head.count("\r") == len(lines) - 1, "a header line holds another one"
+    return head.encode("latin-1") + _ALWAYS

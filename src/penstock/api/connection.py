@@ -184,22 +184,19 @@ class ApiConnection(HttpToolsProtocol):
             self._enter(Phase.HEAD, self._policy.head_s)
 
     def on_url(self, url: bytes) -> None:
-        self._count_head(len(url))
+        self._head_size += len(url)
+        if self._head_size > MAX_HEAD:
+            self._give_up(_HEAD_TOO_LARGE)
         self.url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._phase is not Phase.HEAD:
             self._give_up(HttpError(400, "a body may not be followed by header lines"))
-        self._count_head(len(name) + len(value) + 4)
-        if len(self.headers) >= MAX_HEADER_LINES:
+        self._head_size += len(name) + len(value) + 4
+        if self._head_size > MAX_HEAD or len(self.headers) >= MAX_HEADER_LINES:
             self._give_up(_HEAD_TOO_LARGE)
         # llhttp leaves the white space behind a value, which is no part of it.
         self.headers.append((name.lower(), value.strip(b" \t")))
-
-    def _count_head(self, size: int) -> None:
-        self._head_size += size
-        if self._head_size > MAX_HEAD:
-            self._give_up(_HEAD_TOO_LARGE)
 
     def on_headers_complete(self) -> None:
         version = self.parser.get_http_version()

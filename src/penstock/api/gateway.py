@@ -10,12 +10,12 @@ told to `explain` with the rule in words.
 from __future__ import annotations
 
 import logging
+import os
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from hashlib import sha256
 from typing import Any, Final, Generic, TypeAlias, TypeVar
-from uuid import uuid4
 
 import msgspec
 from msgspec import Struct
@@ -91,12 +91,15 @@ class Gateway(Generic[L]):
 
     async def answer(self, request: HttpRequest, client_address: str = "") -> HttpResponse:
         """Return the answer to a request from `client_address`; it never raises."""
-        request_id = str(uuid4())
+        request_id = make_request_id()
         dialect = dialect_of(request)
         if dialect is None:
             return self._turn_away(request, request_id)
         ask = _Ask(dialect, request, request_id, client_address)
-        return await self._or_refuse(ask, partial(self._serve, ask))
+        try:
+            return await self._serve(ask)
+        except Exception as error:
+            return self._refuse(ask, error)
 
     async def _serve(self, ask: _Ask) -> HttpResponse:
         wire, request = ask.dialect.wire, ask.request
@@ -109,7 +112,7 @@ class Gateway(Generic[L]):
         self._check_allowed(ask, key, operation)
         if self._limits is not None and operation.about.rate is not None:
             self._limits.count((key.account, operation), operation.about.rate)
-        asked = wire.decode_request(request)
+        asked = wire.decode_request(request, operation)
         caller = Caller(
             account=key.account,
             access_key=key.access_key,
@@ -117,11 +120,10 @@ class Gateway(Generic[L]):
             cloud=wire.CLOUD,
             dry_run=asked.dry_run,
         )
-        act = partial(self._act, ask, caller, asked)
         if operation.about.effect is not Effect.CREATES or asked.dry_run:
-            return await act()
+            return await self._act(ask, caller, asked)
         call = Call(wire.CLOUD, key.account, key.access_key, claim.signature, sha256(request.body).digest())
-        return await self._replays.once(call, partial(self._or_refuse, ask, act))
+        return await self._replays.once(call, partial(self._act_or_refuse, ask, caller, asked))
 
     def _verified_key(self, ask: _Ask, claim: Claim) -> AccessKey:
         """Return the key that signed; one that nobody has costs the same work, and so the same time."""
@@ -149,23 +151,24 @@ class Gateway(Generic[L]):
         caller.about_to_act()
         return ask.dialect.wire.encode_result(operation, result, ask.request_id)
 
+    async def _act_or_refuse(self, ask: _Ask, caller: Caller, asked: Asked) -> HttpResponse:
+        try:
+            return await self._act(ask, caller, asked)
+        except Exception as error:
+            return self._refuse(ask, error)
+
     # Refusals
 
-    async def _or_refuse(self, ask: _Ask, make: Callable[[], Awaitable[HttpResponse]]) -> HttpResponse:
-        try:
-            return await make()
-        except (RequestRefused, DomainError) as error:
-            return self._refuse(ask, error)
-        except (LinkError, StorageError) as error:
+    def _refuse(self, ask: _Ask, error: Exception) -> HttpResponse:
+        wire = ask.dialect.wire
+        rule = str(error)
+        if isinstance(error, LinkError | StorageError):
             # Their texts are for the operator: they name files and processes.
             log.error("request %s: %s", ask.request_id, error)
-            return self._refuse(ask, Unavailable("it cannot be done at the moment; try again"))
-        except Exception as error:
-            log.exception("request %s from %s: a fault of our own", ask.request_id, ask.address)
-            return self._refuse(ask, error, "a fault of the server; its log has more under the request's id")
-
-    def _refuse(self, ask: _Ask, error: Exception, rule: str = "") -> HttpResponse:
-        wire = ask.dialect.wire
+            error = Unavailable("it cannot be done at the moment; try again")
+        elif not isinstance(error, RequestRefused | DomainError):
+            log.error("request %s from %s: a fault of our own", ask.request_id, ask.address, exc_info=error)
+            rule = "a fault of the server; its log has more under the request's id"
         self._tell(
             ExplainEntry(
                 request_id=ask.request_id,
@@ -175,7 +178,7 @@ class Gateway(Generic[L]):
                 account=ask.account,
                 access_key=ask.access_key[:_MAX_KEY],
                 outcome=wire.code_of(error),
-                rule=(rule or str(error))[:_MAX_RULE],
+                rule=rule[:_MAX_RULE],
                 canonical_request=getattr(error, "canonical_request", "")[:_MAX_TEXT],
                 string_to_sign=getattr(error, "string_to_sign", "")[:_MAX_TEXT],
             )
@@ -200,6 +203,13 @@ class Gateway(Generic[L]):
             self._explain(entry)
         except Exception:
             log.exception("request %s could not be written down", entry.request_id)
+
+
+def make_request_id() -> str:
+    """Return a UUID of version 4 in lower case; `uuid.uuid4` makes an object of it first."""
+    text = os.urandom(16).hex()
+    variant = "89ab"[int(text[16], 16) & 3]
+    return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-{variant}{text[17:20]}-{text[20:]}"
 
 
 def _action_named_by(ask: _Ask) -> str:

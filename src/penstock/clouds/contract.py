@@ -238,8 +238,8 @@ class Wire(Protocol):
             RequestRefused: none, an unknown one, or two.
         """
 
-    def decode_request(self, request: HttpRequest) -> Asked:
-        """Return what a request asks for, every limit checked.
+    def decode_request(self, request: HttpRequest, operation: type[Operation[Any]] | None = None) -> Asked:
+        """Return what a request asks for, every limit checked; `operation` is what `resolve` told, if it was asked.
 
         Raises:
             RequestRefused: it cannot be read at all.

@@ -125,11 +125,12 @@ def _check_names(names: tuple[str, ...], headers: Headers) -> None:
     for name in ("host", "x-amz-date"):
         if name not in names:
             raise BadSignature(f"SignedHeaders has no {name}")
+    there = set(headers.names())
     for name in names:
-        if name not in headers:
+        if name not in there:
             raise BadSignature(f"SignedHeaders has {name[:64]!r}, and the request has no such header")
     for name in _SIGNED_IF_PRESENT:
-        if name in headers and name not in names:
+        if name in there and name not in names:
             raise BadSignature(f"the request has {name}, and SignedHeaders has not")
 
 
@@ -182,6 +183,8 @@ def _hosts(request: HttpRequest) -> Iterable[HttpRequest]:
 
 def _check_token(headers: Headers, credentials: Credentials, found: Verified) -> None:
     sent = headers.get_all("X-Amz-Security-Token")
+    if not sent and not credentials.token:
+        return
     wanted = [credentials.token] if credentials.token else []
     same = [
         hmac.compare_digest(as_bytes(each.strip()), as_bytes(token)) for each, token in zip(sent, wanted, strict=False)

@@ -185,15 +185,15 @@ def _one(name: str, said: tuple[str, ...]) -> str:
     return different.pop() if different else ""
 
 
-def decode_request(request: HttpRequest) -> Asked:
-    """Return what a request asks for, every limit checked.
+def decode_request(request: HttpRequest, operation: type[Operation[Any]] | None = None) -> Asked:
+    """Return what a request asks for, every limit checked; `operation` is what `resolve` told, if it was asked.
 
     Raises:
         MalformedRequest: neither GET nor POST, or a query or body that cannot be read.
         MissingOperation, UnknownOperation: as `resolve`.
         InvalidField: a parameter is missing, unknown, over its limits, or in the wrong place.
     """
-    operation = resolve(request)
+    operation = operation or resolve(request)
     query = read_query(request.query)
     body = read_object(request.body)
     if request.method not in ("GET", "POST"):
