@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import struct
-import sys
 import time
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from bench import workshop
-from bench.api_targets import BANNED, CREDENTIALS
+from bench.api_targets import APP, CREDENTIALS, PUSH_DOMAIN, VHOST, ApiTarget
 from bench.measure import Setup
 from bench.processes import Child
 from bench.results import Api
@@ -19,24 +17,11 @@ from penstock.clouds.http import Endpoint, HttpRequest
 from penstock.clouds.kingsoft import streams, wire
 
 CONNECTIONS = 32
+CALLS = 1000  # different ones, asked in turn
 _GRACE_S = 30.0
 
 
-@dataclass(frozen=True)
-class Target:
-    """A server of `api_targets`, and what is in the body of each of its answers."""
-
-    name: str
-    expect: str
-
-    def command(self, port: int) -> list[str]:
-        return [sys.executable, "-m", "bench.api_targets", self.name, "--port", str(port)]
-
-
-TARGETS = (Target("penstock", '"RetCode":0'), Target("starlette", "Action=CheckBlacklist"))
-
-
-def api(setup: Setup, target: Target, repeat: int) -> Api:
+def api(setup: Setup, target: ApiTarget, repeat: int) -> Api:
     """Keep `CONNECTIONS` connections asking; count what is answered.
 
     Raises:
@@ -45,11 +30,12 @@ def api(setup: Setup, target: Target, repeat: int) -> Api:
     folder = setup.folder / f"api-{target.name}-{repeat}"
     folder.mkdir(parents=True)
     port = free_port()
-    calls = folder / "calls"
-    write_calls(calls, port, datetime.now(UTC))
-    with Child(target.command(port), core=setup.server_core, log=folder / "server.log", cwd=workshop.HERE.parent) as at:
+    command = target.configure(folder, port)
+    with Child(command, core=setup.server_core, log=folder / "server.log", cwd=workshop.HERE.parent) as at:
         await_port(port, at)
-        time.sleep(0.5)
+        time.sleep(1)  # what a server still does after its first answer is not to be measured
+        calls = folder / "calls"
+        write_calls(calls, port, datetime.now(UTC))
         words = ["--port", port, "--file", calls, "--count", CONNECTIONS, "--expect", target.expect]
         words += ["--warm", setup.warm_s, "--duration", setup.seconds, "--pids", ",".join(map(str, at.pids()))]
         command = [str(workshop.load_generator()), "call", *map(str, words)]
@@ -59,13 +45,12 @@ def api(setup: Setup, target: Target, repeat: int) -> Api:
 
 
 def write_calls(path: Path, port: int, now: datetime) -> None:
-    """Write one signed call for each stream, signed over the last minutes: no two have equal signatures."""
+    """Write a signed call for each of many streams, signed over the last minute: no two signatures are equal."""
     endpoint = Endpoint("http", f"127.0.0.1:{port}")
     with path.open("wb") as file:
-        for number, (unique_name, app, stream) in enumerate(BANNED):
-            ask = streams.CheckBlacklist(unique_name=unique_name, app=app, pubdomain="push.demo.test", stream=stream)
-            signed_at = now - timedelta(seconds=number % 60)
-            data = as_bytes(wire.encode_request(ask, CREDENTIALS, signed_at, endpoint))
+        for number in range(CALLS):
+            ask = streams.CheckBlacklist(unique_name=VHOST, app=APP, pubdomain=PUSH_DOMAIN, stream=f"s{number}")
+            data = as_bytes(wire.encode_request(ask, CREDENTIALS, now - timedelta(seconds=number % 60), endpoint))
             file.write(struct.pack(">I", len(data)) + data)
 
 

@@ -26,7 +26,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bench import report, sdk, workshop
-from bench.api import TARGETS, api
+from bench.api import api
+from bench.api_targets import TARGETS
 from bench.callers import CALLERS, OPERATIONS
 from bench.control import CONTROLS
 from bench.kick import kick

@@ -6,8 +6,8 @@ import struct
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench.api import write_calls
-from bench.api_targets import BANNED, CREDENTIALS
+from bench.api import CALLS, write_calls
+from bench.api_targets import APP, CREDENTIALS, PUSH_DOMAIN, VHOST
 from penstock.clouds.http import Headers, HttpRequest
 from penstock.clouds.kingsoft import streams, wire
 
@@ -33,6 +33,8 @@ def test_each_call_is_signed_asks_for_a_stream_of_its_own_and_is_unlike_the_othe
     for call in calls:
         wire.verify(call, wire.read_claim(call, NOW), CREDENTIALS)
         asked.append(wire.decode_request(call).operation)
-    assert all(isinstance(each, streams.CheckBlacklist) for each in asked)
-    assert {(each.unique_name, each.app, each.stream) for each in asked} == set(BANNED)  # type: ignore[attr-defined]
-    assert len({call.headers.get("Authorization") for call in calls}) == len(calls) == 1000
+    assert asked == [
+        streams.CheckBlacklist(unique_name=VHOST, app=APP, pubdomain=PUSH_DOMAIN, stream=f"s{number}")
+        for number in range(CALLS)
+    ]
+    assert len({call.headers.get("Authorization") for call in calls}) == CALLS
