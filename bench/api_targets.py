@@ -10,11 +10,10 @@ import sys
 from abc import ABC, abstractmethod
 from pathlib import Path
 
-from penstock.clouds.contract import Credentials
+from bench.servers import APP, CREDENTIALS, PUSH_DOMAIN
 
-CREDENTIALS = Credentials("AKBENCH", "SKBENCH/of-the-usual-length-and-looks==")
 ACCOUNT = "2000000001"
-VHOST, APP, PUSH_DOMAIN = "demo", "live", "push.demo.test"
+VHOST = "demo"
 
 
 class ApiTarget(ABC):

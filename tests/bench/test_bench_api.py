@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bench.api import CALLS, write_calls
-from bench.api_targets import APP, CREDENTIALS, PUSH_DOMAIN, VHOST
+from bench.api_targets import VHOST
+from bench.servers import APP, CREDENTIALS, PUSH_DOMAIN
 from penstock.clouds.http import Headers, HttpRequest
 from penstock.clouds.kingsoft import streams, wire
 

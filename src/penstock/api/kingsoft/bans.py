@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 
 from penstock.api.kingsoft.times import from_unix, to_unix
@@ -31,13 +29,15 @@ from penstock.model import StreamId
 _FIELDS = {"app": "App", "stream": "Stream"}
 
 
-@contextmanager
-def in_kls_words() -> Iterator[None]:
+class in_kls_words:  # noqa: N801 - it reads as what it does
     """Have the domain's complaints speak of KLS's parameters."""
-    try:
-        yield
-    except InvalidField as error:
-        raise InvalidField(_FIELDS.get(error.field, error.field), error.value, error.wanted) from error
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, tb: object) -> None:
+        if isinstance(error, InvalidField):
+            raise InvalidField(_FIELDS.get(error.field, error.field), error.value, error.wanted) from error
 
 
 async def forbid_stream(live: Live, caller: Caller, ask: ForbidStream) -> ForbidStreamResult:
