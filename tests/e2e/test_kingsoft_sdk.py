@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
+from hashlib import md5
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 from kscore.exceptions import ClientError
+from kscore.session import get_session
 from ksyun.common.exception.ksyun_sdk_exception import KsyunSDKException
 
 from penstock.clouds.contract import Credentials
-from tests.clouds.kingsoft.official import PROXIES, Kscore, Official, Second, Wrapper
+from tests.clouds.kingsoft.official import PROXIES, REGION, Kscore, Official, Second, Wrapper
 from tests.e2e.media import Samples
 from tests.e2e.peers import Ffmpeg, PublishRefused
 from tests.e2e.server import Serve, Server
@@ -21,6 +23,7 @@ from tests.e2e.server import Serve, Server
 KEY: Final = Credentials("AKone", "the-secret+of/AKone=")
 SUB_KEY: Final = Credentials("AKonesub", "the-secret-of-AKonesub")
 OTHER_KEY: Final = Credentials("AKtwo", "the-secret-of-AKtwo")
+PUBLISH_KEY: Final = "a-publish-key"
 ACCOUNTS: Final = f"""
 [[account]]
 id = "1"
@@ -35,6 +38,11 @@ sub_account = true
 name = "one"
 push_domains = ["push.one.test", "push2.one.test"]
 pull_domains = ["pull.one.test"]
+[[account.vhost]]
+name = "signed"
+push_domains = ["push.signed.test"]
+publish_auth = "signed"
+publish_key = "{PUBLISH_KEY}"
 [[account]]
 id = "2"
 [[account.key]]
@@ -378,3 +386,66 @@ async def test_a_wrong_key_is_refused(own: Server, name: str) -> None:
         with pytest.raises((ClientError, KsyunSDKException), match=code):
             await Kls(CLIENTS[name](own, keys)).data("ForbidStream", STREAM)
     assert (await Kls(CLIENTS[name](own, KEY)).done("CheckBlacklist", STREAM))["CheckResult"] == 0
+
+
+@pytest.mark.parametrize("name", ["kscore", "second by POST"])
+async def test_refused_publishes_are_told_with_their_reason(
+    own: Server, ffmpeg: Ffmpeg, sample: Path, name: str
+) -> None:
+    kls = Kls(CLIENTS[name](own, KEY))
+    await ffmpeg.publish(sample, url(own))
+    with pytest.raises(PublishRefused):
+        await ffmpeg.publish(sample, url(own))
+    (refused,) = details(await kls.done("ListHistoryPubStreamsErrInfo", WHERE, Limit=10))
+    assert (refused["StatusCode"], refused["StatusMessage"]) == (422, "Already exist stream!")
+
+    for key, ends_in_s in (("another-key", MINUTE_S), (PUBLISH_KEY, -MINUTE_S)):
+        with pytest.raises(PublishRefused):
+            await ffmpeg.publish(sample, signed_url(own, key, ends_in_s))
+    await ffmpeg.publish(sample, signed_url(own, PUBLISH_KEY, MINUTE_S))
+    signed = {"UniqueName": "signed", "App": "live", "Pubdomain": "push.signed.test"}
+    told = details(await kls.done("ListHistoryPubStreamsErrInfo", signed, Limit=10))
+    assert [(each["StatusCode"], each["StatusMessage"]) for each in told] == [
+        (425, "Url expired!"),
+        (426, "Signature does not match!"),
+    ]
+
+
+def signed_url(server: Server, key: str, ends_in_s: int) -> str:
+    at = now() + ends_in_s
+    secret = md5(f"{key}/live/cam{at}".encode()).hexdigest()
+    return server.rtmp_url(f"live/cam?vhost=signed&wsSecret={secret}&wsTime={at}")
+
+
+@pytest.mark.parametrize("name", ["kscore", "kscore's wrapper"])
+async def test_publishers_are_listed_by_domain_and_page(own: Server, ffmpeg: Ffmpeg, sample: Path, name: str) -> None:
+    kls = Kls(CLIENTS[name](own, KEY))
+    names = ["a", "b", "c"]
+    for each in names:
+        await ffmpeg.publish(sample, own.rtmp_url(f"live/{each}?vhost=push2.one.test"), loop=True)
+    await ffmpeg.publish(sample, url(own))
+    second = {**WHERE, "Pubdomain": "push2.one.test", "Limit": 2, "OrderTime": 1}
+    pages = [await kls.done("ListRealtimePubStreamsInfo", second, Marker=page) for page in range(3)]
+    assert [(each["Count"], each["Total"], each["Marker"]) for each in pages] == [(2, 3, 0), (1, 3, 1), (0, 3, 2)]
+    assert [row["Stream"] for each in pages for row in each["Result"]] == names
+    first = await kls.done("ListRealtimePubStreamsInfo", WHERE)
+    assert [row["Stream"] for row in first["Result"]] == ["cam"]
+
+
+async def test_by_tls_with_the_servers_own_authority(own: Server) -> None:
+    client = get_session().create_client(
+        "kls",
+        REGION,
+        endpoint_url=own.api_tls_url,
+        verify=str(own.ca_file),
+        ks_access_key_id=KEY.access_key,
+        ks_secret_access_key=KEY.secret_key,
+    )
+    answer = await asyncio.to_thread(client.check_blacklist, **STREAM)
+    assert answer["Data"]["CheckResult"] == 0
+
+
+@pytest.mark.parametrize("action", ["CreateRecordTask", "StartStreamRecord", "ListRecordingTasks", "KillStreamCache"])
+async def test_operations_of_the_sdk_that_are_not_here_are_unknown(kls: Kls, action: str) -> None:
+    with pytest.raises(ClientError, match="InvalidActionOrVersion"):
+        await kls.data(action, STREAM)

@@ -15,7 +15,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from penstock.engine.addressing import Target, VhostTable, host_name
+from penstock.engine.addressing import Target, VhostTable
 from penstock.engine.hub import Hub
 from penstock.engine.publication import Publication
 from penstock.engine.stream import Later, Timer
@@ -125,7 +125,7 @@ class ControlLink:
             PublishAsked(
                 question.ask,
                 stream,
-                host_name(question.target.host),
+                self._hub.vhosts.domain_of(question.target),
                 question.target.query,
                 question.client,
                 self._hub.holder(stream),
@@ -151,7 +151,7 @@ class ControlLink:
                 vhost=self._hub.vhosts.vhost_of(target),
                 app=target.app[:MAX_TARGET],
                 name=target.name[:MAX_TARGET],
-                domain=host_name(target.host),
+                domain=self._hub.vhosts.domain_of(target),
                 number=self._last_told + 1,
             )
         )
