@@ -9,7 +9,7 @@ import pytest
 
 from penstock.api.asgi import GatewayApp
 from penstock.clouds.http import Headers, HttpRequest, HttpResponse
-from tests.api.door import Door, get, post
+from tests.api.door import WITHIN_S, Door, get, post
 from tests.api.kit import CHECK, House, as_bytes
 
 
@@ -18,11 +18,13 @@ class Desk:
 
     def __init__(self) -> None:
         self.asked: list[tuple[HttpRequest, str]] = []
+        self.was_asked = asyncio.Event()
         self.body = b"well"
         self.lines = [("Content-Type", "text/plain"), ("Content-Length", "4")]
 
     async def answer(self, request: HttpRequest, client_address: str) -> HttpResponse:
         self.asked.append((request, client_address))
+        self.was_asked.set()
         return HttpResponse(status=418, headers=Headers(self.lines), body=self.body)
 
 
@@ -82,9 +84,9 @@ async def test_a_long_answer_arrives_whole_by_a_reader_that_takes_its_time(desk:
     client = await door.client()
     client.writer.transport.pause_reading()  # type: ignore[attr-defined]
     await client.say(get("/long") + get("/short"))
-    await door.guests(1)
+    await asyncio.wait_for(desk.was_asked.wait(), WITHIN_S)
     for _ in range(50):
-        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # all that it would do next
     assert len(desk.asked) == 1, "the next one waits until this one is out"
     desk.body, desk.lines = b"ok", [("Content-Length", "2")]
     client.writer.transport.resume_reading()  # type: ignore[attr-defined]
