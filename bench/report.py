@@ -12,6 +12,7 @@ from bench.results import Api, Call, Fanout, Import, Ingest, Kick, Result
 REFERENCE = "nginx-rtmp"  # its RTMP players and its publishers are what ratios are taken against
 BARE = "httpx2"  # what a call of the SDK is compared with
 
+WITH_API = "penstock-api"  # the server as it is, with its API open
 ECHO = "starlette"  # what API calls are compared with
 
 T = TypeVar("T")
@@ -255,9 +256,20 @@ def _publishers(found: Findings) -> float | None:
     return max(((c[0].publishers, mid(c, lambda r: r.projected)) for c in kept), default=(0, 0.0))[1]
 
 
-def _kicked(measure: Callable[[Kick], float]) -> Callable[[Findings], float | None]:
+def _disturbed(found: Findings) -> float | None:
+    """How much later the slowest pictures are with the API busy, in this run."""
+    calm, *busy = (
+        [*found.fanout(WITH_API, "flv", 1000)],
+        *(case for case in found.fanouts if case[0].server.startswith(f"{WITH_API},")),
+    )
+    if not calm or not busy:
+        return None
+    return mid(busy[0], lambda r: r.latency_p99_ms) - mid(calm, lambda r: r.latency_p99_ms)
+
+
+def _kicked(measure: Callable[[Kick], float], server: str = "penstock") -> Callable[[Findings], float | None]:
     def measured(found: Findings) -> float | None:
-        ours = [k for k in found.kicks if k.server == "penstock" and k.attached >= 500]
+        ours = [k for k in found.kicks if k.server == server and k.attached >= 500]
         return max(map(measure, ours), default=None)
 
     return measured
@@ -284,6 +296,9 @@ TARGETS = (
     Target("kick, 500 attached: publisher closed, p99 ms", 10, _kicked(lambda k: k.publisher_p99_ms)),
     Target("kick, 500 attached: last player closed, p50 ms", 10, _kicked(_last_player)),
     Target("API: calls a core to a bare Starlette echo's", 0.5, _api_ratio, at_least=True),
+    Target("API: 1,000 calls a second, the p99 of 1,000 players, ms more", 5, _disturbed),
+    Target("API: a kick by ForbidStream: answered, p99 ms", 50, _kicked(lambda k: k.answer_p99_ms, WITH_API)),
+    Target("API: the same: publisher closed, p99 ms", 50, _kicked(lambda k: k.publisher_p99_ms, WITH_API)),
     Target("import penstock: ms above the interpreter", 80, _imported("import penstock")),
     Target("a call of the SDK: to httpx2 alone", 1.2, lambda f: f.worst_call(BARE)),
     Target("a call of the SDK: to ksc-sdk-python", 1.0, lambda f: f.worst_call("ksc-sdk-python")),

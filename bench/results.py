@@ -130,6 +130,7 @@ class Kick:
     last_player_p50_ms: float
     last_player_p99_ms: float
     answer_p50_ms: float  # until the command was answered
+    answer_p99_ms: float
     left_open: int  # players, over all rounds
 
     def line(self) -> str:
@@ -140,7 +141,7 @@ class Kick:
         return (
             f"publisher closed after {self.publisher_p50_ms:.2f} ms (p99 {self.publisher_p99_ms:.2f}), "
             f"{players if self.last_player_p50_ms >= 0 else ''}"
-            f"answer {self.answer_p50_ms:.2f} ms, left open {self.left_open}"
+            f"answer {self.answer_p50_ms:.2f} ms (p99 {self.answer_p99_ms:.2f}), left open {self.left_open}"
         )
 
 

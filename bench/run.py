@@ -26,7 +26,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bench import report, sdk, workshop
-from bench.api import api
+from bench.api import CALLS_PER_S, api, under_calls
 from bench.api_targets import TARGETS
 from bench.callers import CALLERS, OPERATIONS
 from bench.control import CONTROLS
@@ -34,7 +34,7 @@ from bench.kick import kick
 from bench.measure import Setup, fanout, ingest
 from bench.processes import BenchError
 from bench.results import Call, Import, Kick, Result, decode, encode
-from bench.servers import SERVERS, Server
+from bench.servers import SERVERS, WITH_API, Server
 
 FEW, MANY = 1000, 4000  # the numbers of players at which the targets are set
 _TRIES = 4  # for a case that others disturb
@@ -127,9 +127,19 @@ def _kick_cases(options: argparse.Namespace, setup: Setup) -> Iterator[Case]:
         )
 
 
-def _api_cases(setup: Setup, repeat: int) -> Iterator[Case]:
+def _api_cases(options: argparse.Namespace, setup: Setup, repeat: int) -> Iterator[Case]:
     for target in TARGETS:
         yield Case(f"api: {target.name}", lambda t=target: api(setup, t, repeat))  # type: ignore[misc]
+    for rate in (0, CALLS_PER_S):
+        yield Case(
+            f"api: {FEW} players by flv, and {rate} calls a second",
+            lambda r=rate: under_calls(setup, FEW, r, repeat),  # type: ignore[misc]
+        )
+    if repeat == 0:
+        yield Case(
+            f"api: a kick by ForbidStream, {options.attached} players attached",
+            lambda: kick(setup, WITH_API, options.attached, options.rounds),
+        )
 
 
 def _sdk_cases(options: argparse.Namespace, setup: Setup) -> Iterator[Case]:
@@ -153,7 +163,7 @@ def _plan(options: argparse.Namespace, setup: Setup) -> list[Case]:
         if options.what in ("all", "ingest"):
             cases += _ingest_cases(options, setup, repeat)
         if options.what in ("all", "api"):
-            cases += _api_cases(setup, repeat)
+            cases += _api_cases(options, setup, repeat)
     if options.what in ("all", "kick"):
         cases += _kick_cases(options, setup)
     if options.what in ("all", "sdk"):
@@ -221,7 +231,7 @@ def _prepare(options: argparse.Namespace) -> Setup:
     workshop.need("taskset", "it keeps server and load on cores of their own")
     if options.what != "sdk":
         workshop.load_generator()
-    if options.what not in ("api", "sdk"):
+    if options.what != "sdk":
         workshop.sample()
     sdk.environment()
     if {options.server_core, options.load_core} - os.sched_getaffinity(0):

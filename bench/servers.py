@@ -18,6 +18,7 @@ from pathlib import Path
 
 from bench import workshop
 from bench.processes import BenchError, Child
+from penstock.clouds.contract import Credentials
 
 APP, STREAM = "live", "s"
 _FIRST_PORT, _PORTS_END = 20000, 32768  # above are the ports that the load's own connections get
@@ -28,6 +29,7 @@ _START_S = 20.0
 class Ports:
     rtmp: int
     http: int
+    api: int  # of the servers that have one
 
     def of(self, protocol: str) -> int:
         return self.rtmp if protocol == "rtmp" else self.http
@@ -44,19 +46,24 @@ class Server(ABC):
     def configure(self, folder: Path, ports: Ports) -> list[str]: ...
 
 
+CREDENTIALS = Credentials("AKBENCH", "SKBENCH/of-the-usual-length-and-looks==")
+PUSH_DOMAIN = "push.demo.test"
+
+
 class Penstock(Server):
     vhost = "demo"
 
-    def __init__(self, name: str, latency: str) -> None:
-        self.name, self._latency = name, latency
+    def __init__(self, name: str, latency: str, *, has_api: bool = False) -> None:
+        self.name, self._latency, self._has_api = name, latency, has_api
 
     def configure(self, folder: Path, ports: Ports) -> list[str]:
         config = folder / "penstock.toml"
         config.write_text(f"""\
 data_dir = "data"
 [api]
-listen = ""
+listen = "{f"127.0.0.1:{ports.api}" if self._has_api else ""}"
 tls_listen = ""
+rate_limits = false
 [media]
 rtmp_listen = "127.0.0.1:{ports.rtmp}"
 http_listen = "127.0.0.1:{ports.http}"
@@ -64,9 +71,13 @@ https_listen = ""
 latency = "{self._latency}"
 [[account]]
 id = "2000000001"
+[[account.key]]
+access_key = "{CREDENTIALS.access_key}"
+secret_key = "{CREDENTIALS.secret_key}"
 [[account.vhost]]
 name = "{self.vhost}"
 apps = ["{APP}"]
+push_domains = ["{PUSH_DOMAIN}"]
 """)
         return [sys.executable, "-m", "penstock", "serve", "--config", str(config)]
 
@@ -145,6 +156,10 @@ SERVERS: dict[str, Server] = {
 }
 
 
+# The same with its API open; measured by itself.
+WITH_API = Penstock("penstock-api", "low", has_api=True)
+
+
 @dataclass(frozen=True)
 class Running:
     """A server that answers."""
@@ -201,7 +216,7 @@ def running(server: Server, folder: Path, core: int) -> Iterator[Running]:
     """
     shutil.rmtree(folder, ignore_errors=True)  # of a measurement that is made again
     folder.mkdir(parents=True)
-    ports = Ports(rtmp=free_port(), http=free_port())
+    ports = Ports(rtmp=free_port(), http=free_port(), api=free_port())
     command = server.configure(folder, ports)
     with Child(command, core=core, log=folder / "server.log", cwd=folder) as child:
         for port in (ports.rtmp, ports.http):

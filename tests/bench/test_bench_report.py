@@ -26,7 +26,7 @@ INGEST = Ingest(
 )  # fmt: skip
 KICK = Kick(
     server="penstock", protocol="flv", attached=500, rounds=30, publisher_p50_ms=1, publisher_p99_ms=2,
-    first_player_p50_ms=1, last_player_p50_ms=3, last_player_p99_ms=4, answer_p50_ms=1, left_open=0,
+    first_player_p50_ms=1, last_player_p50_ms=3, last_player_p99_ms=4, answer_p50_ms=1, answer_p99_ms=2, left_open=0,
 )  # fmt: skip
 API = Api(
     server="penstock", connections=32, repeat=0, calls_per_s=9000, cpu_us=80, cpu_share=0.72, latency_p50_ms=2,
@@ -125,3 +125,11 @@ def test_every_caller_is_answered(caller: str, operation: str, tmp_path: Path, m
     monkeypatch.setattr("bench.sdk._CALLS", 20)
     found = called(Setup(folder=tmp_path, server_core=0, load_core=0), caller, operation, 0)
     assert 0 < found.cpu_us < 1e6
+
+
+def test_what_busy_calls_cost_players_is_the_difference_within_one_run() -> None:
+    calm = dataclasses.replace(FANOUT, server="penstock-api", protocol="flv", latency_p99_ms=20)
+    busy = dataclasses.replace(calm, server="penstock-api, 1000 calls/s", latency_p99_ms=23)
+    assert verdict(markdown([calm, busy]), "API: 1,000 calls") == "met"
+    assert verdict(markdown([calm, dataclasses.replace(busy, latency_p99_ms=26)]), "API: 1,000 calls") == "MISSED"
+    assert verdict(markdown([calm]), "API: 1,000 calls") is None
