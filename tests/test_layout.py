@@ -19,7 +19,8 @@ PACKAGE = "penstock"
 # From the top; a room may import any room of a later row. "" is the package itself: its version.
 ORDER = (
     {"__main__"},
-    {"cli", "testing"},
+    {"testing"},  # starts a server and asks it, as the command line does
+    {"cli"},
     {"supervisor"},
     {"processes"},
     {"app"},

@@ -126,10 +126,15 @@ def write_pattern(path: Path | str, seconds: float, pattern: Pattern, *, contain
         _render(output, tracks, lambda due_s: due_s < seconds)
 
 
-def publish(url: str, pattern: Pattern, stop: threading.Event, *, seconds: float | None = None) -> None:
+def publish(
+    url: str, pattern: Pattern, stop: threading.Event, *, seconds: float | None = None, once: bool = False
+) -> None:
     """Publish to `url` until `stop` is set or `seconds` were sent; come back after every failure.
 
     Each success and each failure is one line on stderr.
+
+    Raises:
+        PublishError: it failed, and was to be tried `once`; that line is there too.
     """
     sent_s, backoff_s = 0.0, FIRST_BACKOFF_S
     while not stop.is_set() and (seconds is None or sent_s < seconds):
@@ -137,6 +142,9 @@ def publish(url: str, pattern: Pattern, stop: threading.Event, *, seconds: float
         try:
             publish_once(url, pattern, pace)
         except PublishError as error:
+            if once:
+                say(str(error))
+                raise
             if pace.sent_s >= STEADY_SESSION_S:
                 backoff_s = FIRST_BACKOFF_S
             say(f"{error}; next try in {backoff_s:g} s")
@@ -350,7 +358,7 @@ def main(argv: list[str] | None = None) -> int:
     stop = threading.Event()
     if args.with_parent:
         threading.Thread(target=_stop_at_eof, args=(stop,), daemon=True).start()
-    return _run_until_stopped(lambda: publish(args.url, pattern, stop, seconds=args.seconds), stop)
+    return _run_until_stopped(lambda: publish(args.url, pattern, stop, seconds=args.seconds, once=args.once), stop)
 
 
 def _run_until_stopped(work: Callable[[], None], stop: threading.Event) -> int:
@@ -362,8 +370,9 @@ def _run_until_stopped(work: Callable[[], None], stop: threading.Event) -> int:
         signals.append(signum)
 
     def run() -> None:
-        work()
-        code[0] = 0
+        with contextlib.suppress(PublishError):  # it was said
+            work()
+            code[0] = 0
 
     for signum in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signum, note)
@@ -403,6 +412,7 @@ def _parser() -> argparse.ArgumentParser:
         "--gop-s", type=_positive, default=default.gop_s, help="seconds from key frame to key frame (%(default)s)"
     )
     parser.add_argument("--seconds", type=_positive, default=None, help="end after this much media (never)")
+    parser.add_argument("--once", action="store_true", help="end at the first failure, with exit code 1")
     parser.add_argument("--with-parent", action="store_true", help="end when stdin reaches its end")
     return parser
 
