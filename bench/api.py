@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from bench import workshop
-from bench.api_targets import VHOST, ApiTarget
+from bench.api_targets import ApiTarget
 from bench.measure import Setup, fanout
 from bench.processes import Child
 from bench.results import Api, Fanout
@@ -79,7 +79,9 @@ def write_calls(path: Path, port: int, now: datetime) -> None:
     endpoint = Endpoint("http", f"127.0.0.1:{port}")
     with path.open("wb") as file:
         for number in range(CALLS):
-            ask = streams.CheckBlacklist(unique_name=VHOST, app=APP, pubdomain=PUSH_DOMAIN, stream=f"s{number}")
+            ask = streams.CheckBlacklist(
+                unique_name=WITH_API.vhost, app=APP, pubdomain=PUSH_DOMAIN, stream=f"s{number}"
+            )
             data = as_bytes(wire.encode_request(ask, CREDENTIALS, now - timedelta(seconds=number % 60), endpoint))
             file.write(struct.pack(">I", len(data)) + data)
 

@@ -10,10 +10,7 @@ import sys
 from abc import ABC, abstractmethod
 from pathlib import Path
 
-from bench.servers import APP, CREDENTIALS, PUSH_DOMAIN
-
-ACCOUNT = "2000000001"
-VHOST = "demo"
+from bench.servers import WITH_API, Ports
 
 
 class ApiTarget(ABC):
@@ -31,28 +28,7 @@ class Penstock(ApiTarget):
     expect = '"RetCode":0'
 
     def configure(self, folder: Path, port: int) -> list[str]:
-        config = folder / "penstock.toml"
-        config.write_text(f"""\
-data_dir = "data"
-[api]
-listen = "127.0.0.1:{port}"
-tls_listen = ""
-rate_limits = false
-[media]
-rtmp_listen = "127.0.0.1:0"
-http_listen = ""
-https_listen = ""
-[[account]]
-id = "{ACCOUNT}"
-[[account.key]]
-access_key = "{CREDENTIALS.access_key}"
-secret_key = "{CREDENTIALS.secret_key}"
-[[account.vhost]]
-name = "{VHOST}"
-apps = ["{APP}"]
-push_domains = ["{PUSH_DOMAIN}"]
-""")
-        return [sys.executable, "-m", "penstock", "serve", "--config", str(config)]
+        return WITH_API.configure(folder, Ports(rtmp=0, http=0, api=port))
 
 
 class Starlette(ApiTarget):

@@ -19,7 +19,7 @@ PACKAGE = "penstock"
 # From the top; a room may import any room of a later row. "" is the package itself: its version.
 ORDER = (
     {"__main__"},
-    {"testing"},  # starts a server and asks it, as the command line does
+    {"testing"},
     {"cli"},
     {"supervisor"},
     {"processes"},

@@ -7,8 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bench.api import CALLS, write_calls
-from bench.api_targets import VHOST
-from bench.servers import APP, CREDENTIALS, PUSH_DOMAIN
+from bench.servers import APP, CREDENTIALS, PUSH_DOMAIN, WITH_API
 from penstock.clouds.http import Headers, HttpRequest
 from penstock.clouds.kingsoft import streams, wire
 
@@ -35,7 +34,7 @@ def test_each_call_is_signed_asks_for_a_stream_of_its_own_and_is_unlike_the_othe
         wire.verify(call, wire.read_claim(call, NOW), CREDENTIALS)
         asked.append(wire.decode_request(call).operation)
     assert asked == [
-        streams.CheckBlacklist(unique_name=VHOST, app=APP, pubdomain=PUSH_DOMAIN, stream=f"s{number}")
+        streams.CheckBlacklist(unique_name=WITH_API.vhost, app=APP, pubdomain=PUSH_DOMAIN, stream=f"s{number}")
         for number in range(CALLS)
     ]
     assert len({call.headers.get("Authorization") for call in calls}) == CALLS

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import socket
 import struct
 import subprocess
@@ -15,8 +14,6 @@ from pathlib import Path
 import pytest
 
 from bench import workshop
-
-pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="the load generator needs a compiler")
 
 Serve = Callable[[socket.socket], None]
 FRAMES = 120

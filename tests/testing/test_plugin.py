@@ -1,4 +1,4 @@
-"""The pytest plugin, in runs of pytest of its own."""
+"""The pytest plugin as its users have it: in test runs of their own, with the samples of its page."""
 
 from __future__ import annotations
 
@@ -6,146 +6,114 @@ import os
 import re
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 from typing import Final
 
 import pytest
-
-from penstock.testing import Clock, Publisher, Server, plugin
 
 pytest_plugins = ["pytester"]
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 PAGE: Final = (ROOT / "docs" / "testing.md").read_text(encoding="utf-8")
 SAMPLES: Final = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+PLUGIN: Final = "penstock.testing.plugin"
+# Plugins of ours that are no user's, and the clocks of which would go on.
+OURS: Final = ("-p", "no:asyncio", "-p", "no:timeout", "-p", "no:hypothesispytest", "-p", "no:cacheprovider")
 
 
 @pytest.fixture(autouse=True)
-def alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the runs have this plugin and no other, whatever is installed."""
-    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+def own_source(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(ROOT / "src"))
-    monkeypatch.setenv("PENSTOCK_MEDIA__RTMP_LISTEN", "127.0.0.1:1")  # the server is not to hear of it
 
 
-def run(pytester: pytest.Pytester, *files: str, conftest: str = "") -> pytest.RunResult:
-    for number, text in enumerate(files):
-        pytester.makepyfile(**{f"test_{number}": text})
-    if conftest:
-        pytester.makeconftest(conftest)
-    return pytester.runpytest_subprocess("-p", "penstock.testing.plugin", "-p", "no:cacheprovider", timeout=50)
+def run(pytester: pytest.Pytester, *arguments: str) -> pytest.RunResult:
+    """Run the tests that were written, in a pytest of their own."""
+    return pytester.runpytest_subprocess("-p", PLUGIN, *OURS, *arguments, timeout=100)
 
 
-def test_pytest_finds_the_plugin() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert project["entry-points"]["pytest11"] == {"penstock": plugin.__name__}
-
-
+@pytest.mark.timeout(120)
 def test_the_samples_of_the_page_pass(pytester: pytest.Pytester) -> None:
-    tests = [sample for sample in SAMPLES if "def test_" in sample]
-    assert len(tests) == 3
-    run(pytester, *tests).assert_outcomes(passed=3)
+    names = [f"test_sample{number}" for number in range(len(SAMPLES))]
+    pytester.makepyfile(**dict(zip(names, SAMPLES, strict=True)))
+    count = sum(sample.count("def test_") for sample in SAMPLES)
+    assert count >= 6
+    run(pytester).assert_outcomes(passed=count)
 
 
-def test_the_page_names_everything_that_a_server_and_a_publisher_have() -> None:
-    shown = {"start", "close", "folder", "tidy", "pid", "log_size", "begin", "end", "url", "now", "reset"}
-    for kind in (Server, Publisher, Clock):
-        public = {name for name in dir(kind) if not name.startswith("_")}
-        assert [name for name in sorted(public - shown) if not re.search(rf"\b{name}\b", PAGE)] == []
+def test_the_samples_pass_a_strict_type_checker(tmp_path: Path) -> None:
+    for number, sample in enumerate(SAMPLES):
+        (tmp_path / f"sample{number}.py").write_text(sample)
+    # Kingsoft's own SDK has no types.
+    options = ["--strict", "--ignore-missing-imports", "--disable-error-code=import-untyped"]
+    command = [sys.executable, "-m", "mypy", *options, "--cache-dir", str(tmp_path / "cache"), str(tmp_path)]
+    environ = {**os.environ, "MYPYPATH": str(ROOT / "src")}
+    found = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=50, check=False)
+    assert found.returncode == 0, found.stdout + found.stderr
 
 
-def test_the_sample_without_pytest_runs() -> None:
-    (sample,) = (sample for sample in SAMPLES if "def test_" not in sample)
-    done = subprocess.run([sys.executable, "-c", sample], capture_output=True, text=True, timeout=50, check=False)
-    assert (done.stdout, done.stderr) == ("s1\n", "")
-
-
-def test_what_a_test_leaves_behind_is_gone_in_the_next(pytester: pytest.Pytester) -> None:
-    result = run(
-        pytester,
+def test_nothing_is_loaded_by_a_run_that_does_not_ask(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
         """
-        from datetime import UTC, datetime, timedelta
+        import sys
 
-        def test_a_mess(penstock_server):
-            global left
-            penstock_server.clock.turn(days=3)
-            left = penstock_server.publish("left"), penstock_server.publish("again", comes_back=True)
-            penstock_server.kingsoft().forbid_stream(**penstock_server.kingsoft_place, stream="banned")
-
-        def test_the_next(penstock_server):
-            assert not penstock_server.is_on_air("left")
-            assert not penstock_server.is_on_air("again")
-            assert penstock_server.kingsoft().get_blacklist(**penstock_server.kingsoft_place).recs == []
-            assert abs(penstock_server.clock.now() - datetime.now(UTC)) < timedelta(seconds=20)
-        """,
+        def test_modules():
+            ours = {name for name in sys.modules if name.partition(".")[0] == "penstock"}
+            assert ours == {"penstock", "penstock.testing", "penstock.testing.plugin"}
+            assert not {"msgspec", "httpx2", "av"} & set(sys.modules)
+        """
     )
-    result.assert_outcomes(passed=2)
+    run(pytester).assert_outcomes(passed=1)
 
 
-def test_a_failed_test_shows_what_the_server_said(pytester: pytest.Pytester) -> None:
-    result = run(
-        pytester,
+def test_tests_share_a_server_and_nothing_on_it(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
         """
-        def test_fails(penstock_server):
-            with penstock_server.publish("shown"):
-                pass
-            assert False
-
-        def test_of_its_own(penstock_servers):
-            with penstock_servers().publish("own"):
-                pass
-            assert False
-        """,
-    )
-    result.assert_outcomes(failed=2)
-    result.stdout.fnmatch_lines(["*demo/live/shown on air*", "*demo/live/own on air*"])
-
-
-def test_settings_come_from_a_conftest(pytester: pytest.Pytester) -> None:
-    result = run(
-        pytester,
-        """
-        def test_it(penstock_server):
-            assert penstock_server.access_key == "AKmine"
-            kls = penstock_server.kingsoft()
-            assert kls.get_blacklist(unique_name="mine", app="show", pubdomain="push.mine.test").recs == []
-            with penstock_server.publish("s1?vhost=mine", app="show"):
-                assert penstock_server.is_on_air("s1", app="show", vhost="mine")
-        """,
-        conftest="""
         import pytest
+        from penstock.errors import UnknownVhost
 
-        @pytest.fixture(scope="session")
-        def penstock_settings():
-            vhost = {"name": "mine", "push_domains": ["push.mine.test"], "apps": ["show"]}
-            key = {"access_key": "AKmine", "secret_key": "with'\\\\quotes"}
-            return {"media": {"default_vhost": ""}, "account": [{"id": "1", "key": [key], "vhost": [vhost]}]}
-        """,
-    )
-    result.assert_outcomes(passed=1)
+        seen = []
 
-
-def test_a_mistake_in_the_settings_is_one_error_that_names_it(pytester: pytest.Pytester) -> None:
-    result = run(
-        pytester,
+        @pytest.mark.parametrize("number", [0, 1])
+        def test_each(penstock, number):
+            kls = penstock.kingsoft()
+            assert kls.get_blacklist(**penstock.where).recs == []
+            kls.forbid_stream(**penstock.where, stream="cam")
+            ahead = penstock.clock.now()
+            penstock.clock.turn(days=30)
+            assert (penstock.clock.now() - ahead).days == 30
+            seen.append(penstock)
+            if number:
+                first = seen[0]
+                assert first.server is penstock.server
+                assert (ahead - before).days == 0
+                with pytest.raises(UnknownVhost):
+                    kls.get_blacklist(**first.where)
+            else:
+                globals()["before"] = ahead
         """
-        def test_it(penstock_servers):
-            penstock_servers({"media": {"idle_timeout": 1}})
-        """,
     )
-    result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*ConfigError: the server did not start*", "*idle_timeout*idle_timeout_s*"])
+    run(pytester).assert_outcomes(passed=2)
 
 
-def test_a_run_that_wants_no_server_loads_nothing_for_one() -> None:
-    code = "import sys, penstock.testing.plugin; print(*sys.modules)"
-    environ = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
-    said = subprocess.run([sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=True).stdout
-    loaded = set(said.split())
-    assert {name for name in loaded if name.startswith("penstock")} == {
-        "penstock",
-        "penstock.testing",
-        "penstock.testing.plugin",
-    }
-    assert loaded & {"msgspec", "httpx2", "av", "asyncio.sslproto", "sqlalchemy"} == set()
+def test_the_server_ends_with_the_run_even_with_one_that_fails(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        from pathlib import Path
+
+        def test_fails(penstock):
+            Path("pid").write_text(str(penstock.server._process.pid))
+            Path("folder").write_text(str(penstock.server.folder))
+            penstock.publish("cam").__enter__()  # and is forgotten
+            assert False
+        """
+    )
+    run(pytester).assert_outcomes(failed=1)
+    pid = int((pytester.path / "pid").read_text())
+    assert not (Path("/proc") / str(pid)).exists()
+    log = (Path((pytester.path / "folder").read_text()) / "serve.log").read_text()
+    assert log.rstrip().endswith("Penstock has stopped.")
+
+
+def test_the_plugin_is_registered_by_its_modules_name() -> None:
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    assert f'[project.entry-points.pytest11]\n"{PLUGIN}" = "{PLUGIN}"\n' in text

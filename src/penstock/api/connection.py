@@ -66,6 +66,8 @@ class _Cycle(RequestResponseCycle):
         if self.disconnected:
             return
         self.response_started = self.response_complete = True
+        # It leads back here: with it, each call would leave a ring for the garbage collector.
+        del self.scope["extensions"]
         lines = [STATUS_LINE[status], *(b"%s: %s\r\n" % line for line in self.default_headers), head]
         if not self.keep_alive:
             lines.append(b"connection: close\r\n")
@@ -135,7 +137,7 @@ class ApiConnection(HttpToolsProtocol):
         if self._phase is Phase.CLOSED:
             return
         if self._phase is Phase.IDLE:
-            self._enter(Phase.HEAD, self._policy.head_s)
+            self._enter(Phase.HEAD)
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -146,7 +148,8 @@ class ApiConnection(HttpToolsProtocol):
                 log.error("a fault of our own while a request was read", exc_info=error)
             self._refuse(self._refusal or HttpError(400, f"this is no HTTP request: {error}"))
         else:
-            self._check_size(len(data))
+            if self._phase is Phase.HEAD or self._phase is Phase.BODY:
+                self._go_on_waiting(len(data))
 
     def eof_received(self) -> bool | None:  # type: ignore[override]
         """Keep the way out open for an answer that is under way: its client may have closed only its own half."""
@@ -162,16 +165,16 @@ class ApiConnection(HttpToolsProtocol):
         if self._phase is not Phase.CLOSED:
             self._enter(Phase.CLOSED)
 
-    def _check_size(self, came: int) -> None:
-        """Bound what the parser holds back until a line is whole."""
-        if self._phase is Phase.HEAD:
-            self._raw_size += came
-            if self._raw_size > MAX_HEAD:
-                self._refuse(_HEAD_TOO_LARGE)
-        elif self._phase is Phase.BODY:
-            self._raw_size += came
-            if self._raw_size > MAX_HEAD + MAX_CHUNKED_BYTES:
-                self._refuse(_BODY_TOO_LARGE)
+    def _go_on_waiting(self, came: int) -> None:
+        """A phase is not over with what came: from now on it has a deadline, and bounds for what the parser holds."""
+        in_head = self._phase is Phase.HEAD
+        if self._deadline is None:
+            self._enter(self._phase, self._policy.head_s if in_head else self._policy.body_s)
+        self._raw_size += came
+        if in_head and self._raw_size > MAX_HEAD:
+            self._refuse(_HEAD_TOO_LARGE)
+        elif self._raw_size > MAX_HEAD + MAX_CHUNKED_BYTES:
+            self._refuse(_BODY_TOO_LARGE)
 
     # What the parser calls
 
@@ -181,7 +184,7 @@ class ApiConnection(HttpToolsProtocol):
         self._forget_request()
         super().on_message_begin()
         if self._phase is not Phase.HEAD:
-            self._enter(Phase.HEAD, self._policy.head_s)
+            self._enter(Phase.HEAD)
 
     def on_url(self, url: bytes) -> None:
         self._head_size += len(url)
@@ -212,7 +215,7 @@ class ApiConnection(HttpToolsProtocol):
             self._give_up(HttpError(400, "the target must be a path, or a URL of the same host; ASCII, no fragment"))
         self._fill_scope(version, target)
         self._raw_size = 0
-        self._enter(Phase.BODY, self._policy.body_s)
+        self._enter(Phase.BODY)
         if expects and length and self._is_next():
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 

@@ -126,15 +126,10 @@ def write_pattern(path: Path | str, seconds: float, pattern: Pattern, *, contain
         _render(output, tracks, lambda due_s: due_s < seconds)
 
 
-def publish(
-    url: str, pattern: Pattern, stop: threading.Event, *, seconds: float | None = None, once: bool = False
-) -> None:
+def publish(url: str, pattern: Pattern, stop: threading.Event, *, seconds: float | None = None) -> None:
     """Publish to `url` until `stop` is set or `seconds` were sent; come back after every failure.
 
     Each success and each failure is one line on stderr.
-
-    Raises:
-        PublishError: it failed, and was to be tried `once`; that line is there too.
     """
     sent_s, backoff_s = 0.0, FIRST_BACKOFF_S
     while not stop.is_set() and (seconds is None or sent_s < seconds):
@@ -142,9 +137,6 @@ def publish(
         try:
             publish_once(url, pattern, pace)
         except PublishError as error:
-            if once:
-                say(str(error))
-                raise
             if pace.sent_s >= STEADY_SESSION_S:
                 backoff_s = FIRST_BACKOFF_S
             say(f"{error}; next try in {backoff_s:g} s")
@@ -358,20 +350,30 @@ def main(argv: list[str] | None = None) -> int:
     stop = threading.Event()
     if args.with_parent:
         threading.Thread(target=_stop_at_eof, args=(stop,), daemon=True).start()
-    return _run_until_stopped(lambda: publish(args.url, pattern, stop, seconds=args.seconds, once=args.once), stop)
+
+    def work() -> None:
+        if args.once:
+            publish_once(args.url, pattern, _Pace(stop, args.seconds))
+        else:
+            publish(args.url, pattern, stop, seconds=args.seconds)
+
+    return _run_until_stopped(work, stop)
 
 
 def _run_until_stopped(work: Callable[[], None], stop: threading.Event) -> int:
     """Run `work` beside the main thread, which thereby stays free for signals while libav blocks."""
     signals: list[int] = []
-    code = [1]  # what a crash of `work` leaves behind
+    code = [1]  # what a failure or a crash of `work` leaves behind
 
     def note(signum: int, _frame: FrameType | None) -> None:
         signals.append(signum)
 
     def run() -> None:
-        with contextlib.suppress(PublishError):  # it was said
+        try:
             work()
+        except PublishError as error:
+            say(str(error))
+        else:
             code[0] = 0
 
     for signum in (signal.SIGTERM, signal.SIGINT):
@@ -412,7 +414,7 @@ def _parser() -> argparse.ArgumentParser:
         "--gop-s", type=_positive, default=default.gop_s, help="seconds from key frame to key frame (%(default)s)"
     )
     parser.add_argument("--seconds", type=_positive, default=None, help="end after this much media (never)")
-    parser.add_argument("--once", action="store_true", help="end at the first failure, with exit code 1")
+    parser.add_argument("--once", action="store_true", help="do not come back after a failure")
     parser.add_argument("--with-parent", action="store_true", help="end when stdin reaches its end")
     return parser
 
