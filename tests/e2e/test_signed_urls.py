@@ -71,3 +71,9 @@ async def test_others_are_refused_and_the_history_says_why(serve: Serve, ffmpeg:
         with pytest.raises(PublishRefused):
             await ffmpeg.publish(sample, attempt)
     assert await refused_codes(server) == list(attempts.values())
+
+
+async def test_the_test_pattern_signs_its_own_url(serve: Serve) -> None:
+    server = serve("--test-pattern", accounts=ACCOUNTS)
+    await server.wait_log(r"signed/live/test on air", within_s=10)
+    assert await refused_codes(server) == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from datetime import UTC, datetime, timedelta
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Final, Literal
@@ -13,6 +14,8 @@ from cyclopts import Parameter
 from penstock.errors import ConfigError
 
 PATTERN_STREAM: Final = "test"
+# It publishes anew after each fault, however long the server runs.
+PATTERN_VALID: Final = timedelta(days=365)
 # What the server stands on and the SDK alone does not bring.
 SERVER_PACKAGES: Final = ("alembic", "av", "cryptography", "h11", "httptools", "sqlalchemy", "uvicorn")
 LogLevel = Literal["debug", "info", "warning", "error"]
@@ -53,7 +56,8 @@ def serve(
     pattern = PATTERN_STREAM if test_pattern else ""
     if pattern and not places.publish:
         raise ConfigError('media.rtmp_listen is ""; the test pattern is published by RTMP and needs it')
-    pattern_url = places.publish_url(pattern) if pattern else ""
+    until = datetime.now(UTC) + PATTERN_VALID
+    pattern_url = places.signed_publish_url(pattern, until) if pattern else ""
 
     def greet() -> None:
         print(welcome(places, supervisor.config, supervisor.open_files, on_air=pattern), flush=True)

@@ -9,7 +9,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Final
 
-from penstock.domain import admission, bans, records
+from penstock.domain import admission, bans, enforcement, records
 from penstock.domain.live import Live
 from penstock.domain.sessions import Session
 from penstock.errors import DomainError, LinkError
@@ -55,6 +55,7 @@ class EngineLink:
         self._engine = ""
         self._drops: dict[int, asyncio.Future[int | None]] = {}
         self._last_command = 0
+        self._is_keeping = True  # so far, all that this connection told was written down
         self._tasks: set[asyncio.Task[None]] = set()
 
     def attach(self, channel: Channel, live: Live, on_lost: Callable[[], None] = lambda: None) -> None:
@@ -65,7 +66,7 @@ class EngineLink:
                 self._lose(live, why)
             on_lost()
 
-        self._channel = channel
+        self._channel, self._is_keeping = channel, True
         channel.on_message = lambda message: self._receive(live, message)
         channel.on_lost = lose
 
@@ -158,7 +159,11 @@ class EngineLink:
         channel = self._channel
 
         def tell(written: asyncio.Future[bool]) -> None:
-            if not written.cancelled() and written.result() and channel is self._channel and channel is not None:
+            if channel is None or channel is not self._channel:
+                return
+            # A number stands for all below it: behind one that failed, none is noted on this connection.
+            self._is_keeping = self._is_keeping and not written.cancelled() and written.result()
+            if self._is_keeping:
                 channel.send(Noted(number))
 
         written.add_done_callback(tell)
@@ -176,7 +181,7 @@ class EngineLink:
         self._lost(live, lost, "the engine does not know it")
         self.tell_vhosts(live)
         self.connected.set()
-        self._work(bans.enforce(live))
+        self._work(enforcement.enforce(live))
         on_air = len(hello.on_air)
         # At a server's first start there is nothing to tell.
         log.log(logging.INFO if on_air else logging.DEBUG, "engine %s connected, on air: %d", hello.engine[:8], on_air)

@@ -44,7 +44,7 @@ from penstock.link.messages import (
     UsageTaken,
     Welcome,
 )
-from penstock.model import Clock
+from penstock.model import Clock, StreamId
 
 log = logging.getLogger("penstock.engine.control")
 
@@ -185,6 +185,24 @@ class ControlLink:
     def never_began(self, lease: Lease, reason: EndReason, detail: str) -> None:
         """An admitted publish that came to nothing: control is to forget the lease."""
         self._tell(Ended(lease, reason, detail, self._clock.now(), None, self._last_told + 1))
+
+    def turned_away(self, stream: StreamId, domain: str, client: Client, code: int, why: str) -> None:
+        """A publish that control let in, and that found its name taken after all."""
+        now = self._clock.now()
+        self._tell(
+            TurnedAway(
+                str(stream),
+                client,
+                code,
+                why,
+                now,
+                vhost=stream.vhost,
+                app=stream.app,
+                name=stream.stream,
+                domain=domain,
+                number=self._last_told + 1,
+            )
+        )
 
     def send_stats(self) -> None:
         self._hub.sample()

@@ -126,6 +126,7 @@ class RtmpConnection(Connection):
                 return
             why = f"{answer.lease.stream} is being published by another"
             self._rooms.control.never_began(answer.lease, EndReason.LOST, why)
+            self._rooms.control.turned_away(answer.lease.stream, domain, client, NameInUse.code, why)
             answer = Refused(answer.ask, NameInUse.code, why)
         self._refuse(
             "NetStream.Publish.BadName" if answer.code == NameInUse.code else "NetStream.Publish.Denied", answer.why
