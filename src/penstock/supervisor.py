@@ -46,6 +46,7 @@ LONGEST_SOCKET_PATH: Final = 100
 
 MEDIA_DOORS: Final = {"rtmp": "rtmp_listen", "rtmps": "rtmps_listen", "http": "http_listen", "https": "https_listen"}
 API_DOORS: Final = {"api": "listen", "api_tls": "tls_listen"}
+WATCH_DOORS: Final = {"watch": "listen"}
 TLS_DOORS: Final = frozenset({"rtmps", "https", "api_tls"})
 
 
@@ -161,6 +162,7 @@ class Supervisor:
             self.open_files = raise_open_file_limit()
             self.listeners = self._open("media", config.media, MEDIA_DOORS)
             self.api_listeners = self._open("api", config.api, API_DOORS)
+            self.api_listeners |= self._open("watch", config.watch, WATCH_DOORS)
             # After the ports: a start that fails for one of them leaves no folder behind.
             self._lock = self._held.enter_context(_hold_data_dir(config.data_dir))
             if (self.listeners.keys() | self.api_listeners.keys()) & TLS_DOORS:

@@ -23,6 +23,7 @@ from penstock.api.operator.desk import Desk
 from penstock.api.operator.handlers import HANDLERS
 from penstock.api.policy import HttpPolicy
 from penstock.api.ratelimit import RateLimits
+from penstock.api.watch import Readiness, WatchApp
 from penstock.app.certificates import tls_context
 from penstock.app.timers import every
 from penstock.config import Config, load, parse_listen
@@ -161,6 +162,10 @@ class Control:
             office = HttpServer(AdminApp(desk, HANDLERS), HttpPolicy())
             self._servers.append(office)
             office.listen(admin)
+        if (watch := listeners.get("watch")) is not None:
+            tower = HttpServer(WatchApp(Readiness(self.live, self.engine, clock.monotonic)), HttpPolicy())
+            self._servers.append(tower)
+            tower.listen(watch)
 
     async def _sweep(self) -> None:
         await retention.sweep(self.live, self.config.retention)

@@ -16,7 +16,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 from sqlalchemy import Connection
 
 from penstock.model import StreamId
-from penstock.storage import migrations
+from penstock.storage import migrations, sqlite
 from penstock.storage.base import Records, Store
 from penstock.storage.queries import bans, evidence, owners, seeding, sessions, sweeping
 from penstock.storage.rows import (
@@ -210,6 +210,9 @@ class SqlStore(SqlRecords, Store):
             swept = await self._write(step, retention)
             total += swept
         return total
+
+    async def check_writable(self) -> None:
+        await self._write(sqlite.touch)
 
     async def close(self) -> None:
         await self._threads.close()
