@@ -9,6 +9,7 @@ from typing import cast
 import pytest
 import pytest_asyncio
 
+from penstock.api.metrics import Metrics
 from penstock.api.policy import HttpPolicy
 from penstock.api.watch import Readiness, WatchApp
 from penstock.domain.engines import EngineLink
@@ -29,7 +30,7 @@ class Tower:
         self.engine = EngineLink()
         self.engine.connected.set()
         self.readiness = Readiness(live, self.engine, self.clock.monotonic, within_s=0.05)
-        self.door = Door(HttpPolicy(), WatchApp(self.readiness))
+        self.door = Door(HttpPolicy(), WatchApp(self.readiness, Metrics(live, self.engine, 10, self.clock.monotonic)))
         self.door.listen()
 
     async def ask(self, path: str, method: str = "GET") -> tuple[int, str]:
@@ -129,7 +130,7 @@ async def test_a_fault_of_our_own_is_500_without_its_text(
 async def test_nothing_else_is_there(tower: Tower, path: str) -> None:
     status, text = await tower.ask(path.replace(" ", "%20"))
     assert status == 404
-    assert text.startswith("nothing is here; there is /healthz, /readyz")
+    assert text.startswith("nothing is here; there is /healthz, /readyz, /metrics")
 
 
 async def test_it_is_read_by_get_and_by_head_and_not_written_to(tower: Tower) -> None:

@@ -11,6 +11,8 @@ import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final
 
+from penstock.api.exposition import CONTENT_TYPE
+from penstock.api.metrics import Metrics
 from penstock.domain.engines import EngineLink
 from penstock.domain.live import Live
 from penstock.storage.errors import StorageError
@@ -72,11 +74,12 @@ class Readiness:
 
 
 class WatchApp:
-    """Serves `/healthz` and `/readyz`."""
+    """Serves `/healthz`, `/readyz` and `/metrics`."""
 
-    def __init__(self, readiness: Readiness) -> None:
+    def __init__(self, readiness: Readiness, metrics: Metrics) -> None:
         self._readiness = readiness
-        self._pages: dict[str, Page] = {"/healthz": self._health, "/readyz": self._ready}
+        self._metrics = metrics
+        self._pages: dict[str, Page] = {"/healthz": self._health, "/readyz": self._ready, "/metrics": self._numbers}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         assert scope["type"] == "http"
@@ -111,3 +114,6 @@ class WatchApp:
     async def _ready(self) -> tuple[int, str, str]:
         why_not = await self._readiness.why_not()
         return (503, TEXT, f"{why_not}\n") if why_not else (200, TEXT, "ready\n")
+
+    async def _numbers(self) -> tuple[int, str, str]:
+        return 200, CONTENT_TYPE, self._metrics.text()

@@ -19,6 +19,7 @@ from penstock.api.asgi import GatewayApp
 from penstock.api.gateway import Gateway
 from penstock.api.http import HttpServer
 from penstock.api.kingsoft import handlers as kingsoft
+from penstock.api.metrics import Metrics
 from penstock.api.operator.desk import Desk
 from penstock.api.operator.handlers import HANDLERS
 from penstock.api.policy import HttpPolicy
@@ -88,6 +89,7 @@ class Control:
             usage=UsageLedger(),
             engine=self.engine,
         )
+        store.on_write(self.live.tallies.wrote)
         self._timers: list[asyncio.Task[None]] = []
         self._servers: list[HttpServer] = []
         self._reloading: asyncio.Task[None] | None = None
@@ -149,6 +151,7 @@ class Control:
             explain=self.explanations.put,
             clock=clock,
             limits=RateLimits(clock.monotonic) if self.config.api.rate_limits else None,
+            tallies=self.live.tallies,
         )
         proxies = tuple(ipaddress.ip_network(network) for network in self.config.api.trusted_proxies)
         server = HttpServer(GatewayApp(gateway.answer), HttpPolicy(trusted_proxies=proxies))
@@ -163,7 +166,9 @@ class Control:
             self._servers.append(office)
             office.listen(admin)
         if (watch := listeners.get("watch")) is not None:
-            tower = HttpServer(WatchApp(Readiness(self.live, self.engine, clock.monotonic)), HttpPolicy())
+            readiness = Readiness(self.live, self.engine, clock.monotonic)
+            metrics = Metrics(self.live, self.engine, self.config.watch.top_streams, clock.monotonic)
+            tower = HttpServer(WatchApp(readiness, metrics), HttpPolicy())
             self._servers.append(tower)
             tower.listen(watch)
 

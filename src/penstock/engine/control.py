@@ -7,6 +7,7 @@ their deadline, ends of sessions and usage are kept, and whoever connects is tol
 from __future__ import annotations
 
 import logging
+import os
 import uuid
 from collections import deque
 from collections.abc import Callable
@@ -92,7 +93,7 @@ class ControlLink:
         channel.on_message = lambda message: self._receive(channel, message)
         channel.on_lost = lambda why: self._lose(channel, why)
         ended = tuple(told.lease.epoch for told in self._untold if isinstance(told, Ended))
-        channel.send(Hello(VERSION, self.engine, self._hub.on_air(), ended))
+        channel.send(Hello(VERSION, self.engine, self._hub.on_air(), ended, os.getpid()))
 
     def close(self) -> None:
         """Hand over the last usage and close the link; what was sent before still arrives."""

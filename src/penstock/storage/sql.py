@@ -191,6 +191,10 @@ class SqlStore(SqlRecords, Store):
             raise
         return store
 
+    def on_write(self, told: Callable[[float, bool], None]) -> None:
+        """Have every write told when it is over: the seconds since it was asked for, and whether it is durable."""
+        self._threads.on_write = told
+
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Records]:
         async with self._threads.transaction() as transaction:
