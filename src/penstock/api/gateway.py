@@ -69,6 +69,7 @@ class _Ask(Struct):
     account: str = ""
     action: str = ""
     outcome: str = ""  # for the tallies
+    is_change: bool = False  # by somebody who may, of something that is there
 
 
 class Gateway(Generic[L]):
@@ -111,6 +112,7 @@ class Gateway(Generic[L]):
         except Exception as error:
             response = self._refuse(ask, error)
         self._tallies.calls.add(dialect.wire.CLOUD, ask.action or NONE, ask.outcome)
+        _log_call(ask)
         return response
 
     async def _serve(self, ask: _Ask) -> HttpResponse:
@@ -121,6 +123,7 @@ class Gateway(Generic[L]):
         ask.account = key.account
         operation = wire.resolve(request)
         ask.action = operation.about.action
+        ask.is_change = operation.about.effect is not Effect.READS
         self._check_allowed(ask, key, operation)
         self._count_call(wire, key, operation)
         asked = wire.decode_request(request, operation)
@@ -186,10 +189,11 @@ class Gateway(Generic[L]):
         rule = str(error)
         if isinstance(error, LinkError | StorageError):
             # Their texts are for the operator: they name files and processes.
-            log.error("request %s: %s", ask.request_id, error)
+            log.error("request %s: %s", ask.request_id, error, extra=_about(ask))
             error = Unavailable("it cannot be done at the moment; try again")
         elif not isinstance(error, RequestRefused | DomainError):
-            log.error("request %s from %s: a fault of our own", ask.request_id, ask.address, exc_info=error)
+            said = "request %s from %s: a fault of our own"
+            log.error(said, ask.request_id, ask.address, exc_info=error, extra=_about(ask))
             rule = "a fault of the server; its log has more under the request's id"
         ask.outcome = wire.code_of(error)
         self._tell(
@@ -226,7 +230,8 @@ class Gateway(Generic[L]):
         try:
             self._explain(entry)
         except Exception:
-            log.exception("request %s could not be written down", entry.request_id)
+            about = {"request": entry.request_id}
+            log.exception("request %s could not be written down", entry.request_id, extra=about)
 
 
 def make_request_id() -> str:
@@ -234,6 +239,20 @@ def make_request_id() -> str:
     text = os.urandom(16).hex()
     variant = "89ab"[int(text[16], 16) & 3]
     return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-{variant}{text[17:20]}-{text[20:]}"
+
+
+def _about(ask: _Ask) -> dict[str, str]:
+    about = {"request": ask.request_id, "client": ask.address, "code": ask.outcome, "account": ask.account}
+    return {name: text for name, text in about.items() if text}
+
+
+def _log_call(ask: _Ask) -> None:
+    """A line for each change that a key asked for; for all else, which anybody may send, only to look for a fault."""
+    level = logging.INFO if ask.is_change else logging.DEBUG
+    if log.isEnabledFor(level):
+        said = "request %s from %s: %s for account %s: %s"
+        action, account = ask.action or NONE, ask.account or NONE
+        log.log(level, said, ask.request_id, ask.address, action, account, ask.outcome, extra=_about(ask))
 
 
 def _action_named_by(ask: _Ask) -> str:
