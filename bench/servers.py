@@ -70,6 +70,7 @@ listen = ""
 rtmp_listen = "127.0.0.1:{ports.rtmp}"
 http_listen = "127.0.0.1:{ports.http}"
 https_listen = ""
+drain_s = 0
 latency = "{self._latency}"
 [[account]]
 id = "2000000001"

@@ -205,6 +205,10 @@ class Media(Section, frozen=True, kw_only=True):
     """How long players are kept after a publisher left by itself, so that a blink of its network is no end for
     them; 0: they end with it. A kick or a ban closes them at once."""
 
+    drain_s: Annotated[float, Meta(ge=0, le=600)] = 5.0
+    """At SIGTERM: how long streams may go on to their next key frame, where their players are let go, and slow players
+    may take what waits for them; whoever is left is cut. 0: all are cut at once, as by Ctrl-C."""
+
     admission_timeout_s: Annotated[float, Meta(ge=0.1, le=60)] = 3.0
     """How long a publish waits for the control process's answer; then it is refused, so that a restart of control
     costs a moment and a dead one does not hold connections."""

@@ -32,6 +32,9 @@ log = logging.getLogger("penstock.processes")
 # default threshold would walk all of them several times a second.
 GC_THRESHOLD: Final = 100_000
 
+# Tells a child that the server is ending: the engine lets its streams end, and then ends by itself.
+DRAIN: Final = signal.SIGUSR1
+
 # How a child begins the line that tells why it cannot be started, and its exit code then.
 REFUSED: Final = "refused: "
 EXIT_REFUSED: Final = 2
@@ -63,22 +66,32 @@ def _decode_path(kind: type, value: object) -> Any:
 
 
 @contextlib.asynccontextmanager
-async def _engine(boot: Boot) -> AsyncIterator[None]:
+async def _engine(boot: Boot, stop: asyncio.Event) -> AsyncIterator[None]:
     from penstock.app.engine import Engine, Listeners  # noqa: PLC0415  each process loads what it runs
 
     assert boot.link_fd is not None
     listeners = Listeners(**{name: socket.socket(fileno=fd) for name, fd in boot.listeners.items()})
     engine = Engine(boot.config, listeners)
     await engine.listen_for_control(socket.socket(fileno=boot.link_fd))
+
+    async def drain() -> None:
+        await engine.drain(boot.config.media.drain_s)
+        stop.set()
+
+    draining: list[asyncio.Task[None]] = []
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(DRAIN, lambda: draining.append(loop.create_task(drain())) if not draining else None)
     gc.collect()
     gc.freeze()
     gc.set_threshold(GC_THRESHOLD)
     yield
+    for task in draining:
+        task.cancel()
     await engine.close()
 
 
 @contextlib.asynccontextmanager
-async def _control(boot: Boot) -> AsyncIterator[None]:
+async def _control(boot: Boot, stop: asyncio.Event) -> AsyncIterator[None]:
     from penstock.app.control import Control  # noqa: PLC0415  each process loads what it runs
 
     listeners = {name: socket.socket(fileno=fd) for name, fd in boot.listeners.items()}
@@ -86,7 +99,9 @@ async def _control(boot: Boot) -> AsyncIterator[None]:
     control = await Control.open(_latest(boot, file), file=file, dev=boot.dev)
     try:
         control.start(listeners)
-        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, control.reload_soon)
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGHUP, control.reload_soon)
+        loop.add_signal_handler(DRAIN, control.drain)
         following = asyncio.create_task(control.follow(Path(boot.link_path)))
         await control.engine.connected.wait()
         yield
@@ -127,7 +142,7 @@ async def _run(role: str, boot: Boot) -> None:
 
 
 async def _serve(role: str, boot: Boot, stop: asyncio.Event) -> None:
-    async with ROLES[role](boot):
+    async with ROLES[role](boot, stop):
         with contextlib.suppress(BrokenPipeError):
             os.write(sys.stdout.fileno(), b"ready\n")
         await stop.wait()

@@ -19,6 +19,7 @@ import tempfile
 import time
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -30,7 +31,7 @@ from penstock.config import Config, parse_listen
 from penstock.errors import ConfigError
 from penstock.link import socket as link_socket
 from penstock.logs import LogFormat
-from penstock.processes import REFUSED, Boot
+from penstock.processes import DRAIN, REFUSED, Boot
 
 log = logging.getLogger("penstock.supervisor")
 
@@ -72,12 +73,30 @@ class Child:
     def start(self) -> None:
         self._task = asyncio.create_task(self._keep())
 
-    async def stop(self) -> None:
-        """End the process: politely, then not."""
+    async def drain(self) -> None:
+        """Tell the process that the server is ending, and wait until it has ended by itself; it is its last."""
+        await self._keep_no_more()
+        process = self._process
+        if process is None or process.returncode is not None:
+            return
+        self.tell(DRAIN)
+        await process.wait()
+
+    def tell(self, number: signal.Signals) -> None:
+        """Send a signal to the process, if there is one."""
+        if self._process is not None and self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.send_signal(number)
+
+    async def _keep_no_more(self) -> None:
         if self._task is not None:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
+
+    async def stop(self) -> None:
+        """End the process: politely, then not."""
+        await self._keep_no_more()
         process = self._process
         if process is None or process.returncode is not None:
             return
@@ -196,15 +215,24 @@ class Supervisor:
         return {door: int(listener.getsockname()[1]) for door, listener in listeners.items()}
 
     async def run(self, on_ready: Callable[[], None], *, pattern_url: str = "") -> None:
-        """Serve until SIGTERM or SIGINT. `on_ready` is called once engine and control answer each other.
+        """Serve until SIGTERM, which lets streams end at a key frame, or SIGINT, which does not.
+
+        `on_ready` is called once engine and control answer each other.
 
         Raises:
             ConfigError: a child says that it cannot be started; nothing is left running.
         """
         loop = asyncio.get_running_loop()
-        stop = asyncio.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stop.set)
+        stop, hurry = asyncio.Event(), asyncio.Event()
+
+        def end(*, at_once: bool) -> None:
+            # Told twice, it must not take its time.
+            if at_once or stop.is_set():
+                hurry.set()
+            stop.set()
+
+        loop.add_signal_handler(signal.SIGTERM, partial(end, at_once=False))
+        loop.add_signal_handler(signal.SIGINT, partial(end, at_once=True))
         loop.add_signal_handler(signal.SIGHUP, self._reload)
         try:
             self._start()
@@ -219,12 +247,30 @@ class Supervisor:
             else:
                 ready.cancel()
             await stopped
+            if ready.done() and not hurry.is_set():
+                await self._drain(hurry)
         finally:
             # Whoever speaks last is stopped last: the pattern to the engine, the engine to control.
             for name in ("pattern", "engine", "control"):
                 if name in self.children:
                     await self.children[name].stop()
             self._held.close()
+
+    async def _drain(self, hurry: asyncio.Event) -> None:
+        """Have the engine end its streams where players lose nothing; returns at once when `hurry` is set."""
+        drain_s = self.config.media.drain_s
+        if not drain_s:
+            return
+        log.info("ending: streams end at their next key frame, within %g s", drain_s)
+        self.children["control"].tell(DRAIN)
+        if "pattern" in self.children:
+            await self.children["pattern"].stop()
+        drained = asyncio.create_task(self.children["engine"].drain())
+        hurried = asyncio.create_task(hurry.wait())
+        # The engine keeps to its time by itself, unless it hangs.
+        await asyncio.wait([drained, hurried], timeout=drain_s + STOP_S, return_when=asyncio.FIRST_COMPLETED)
+        for task in (drained, hurried):
+            task.cancel()
 
     async def _all_ready(self) -> None:
         children = list(self.children.values())
@@ -240,10 +286,8 @@ class Supervisor:
 
     def _reload(self) -> None:
         """Have control read the configuration file again; it says in the log what came of it."""
-        control = self.children.get("control")
-        if control is not None and control.pid is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(control.pid, signal.SIGHUP)
+        if "control" in self.children:
+            self.children["control"].tell(signal.SIGHUP)
 
     def _start(self) -> None:
         descriptors = {door: listener.fileno() for door, listener in self.listeners.items()}

@@ -226,6 +226,11 @@ class Samples:
         return self._made("brief", testpattern.Pattern(width=320, height=180, fps=25, gop_s=5), seconds=3)
 
     @cached_property
+    def one_gop(self) -> Path:
+        """H.264 and AAC, with its only key frame at the start of 12 s."""
+        return self._made("one-gop", testpattern.Pattern(width=320, height=180, fps=25, gop_s=60))
+
+    @cached_property
     def at_30_fps(self) -> Path:
         """H.264 and AAC like `h264`, with 30 pictures a second."""
         return self._made("30-fps", testpattern.Pattern(width=640, height=360, fps=30, gop_s=2))

@@ -269,7 +269,16 @@ def write_settings(folder: Path, *, data_dir: str = "data", accounts: str = "", 
     path = folder / "penstock.toml"
     path.write_text(
         "\n".join(
-            [_toml(text), "[api]", _toml(api), "[watch]", _toml(watch), "[media]", _toml(doors | media), accounts]
+            [
+                _toml(text),
+                "[api]",
+                _toml(api),
+                "[watch]",
+                _toml(watch),
+                "[media]",
+                _toml(doors | {"drain_s": 0} | media),
+                accounts,
+            ]
         )
     )
     return path
@@ -282,9 +291,11 @@ def _toml(values: Mapping[str, object]) -> str:
 
 def free_ports() -> dict[str, str]:
     """An environment in which a server without a settings file disturbs no other one."""
-    return {f"PENSTOCK_MEDIA__{door.upper()}_LISTEN": "127.0.0.1:0" for door in DOORS} | {
-        f"PENSTOCK_{listener}": "127.0.0.1:0" for listener in ("API__LISTEN", "API__TLS_LISTEN", "WATCH__LISTEN")
-    }
+    return (
+        {f"PENSTOCK_MEDIA__{door.upper()}_LISTEN": "127.0.0.1:0" for door in DOORS}
+        | {f"PENSTOCK_{listener}": "127.0.0.1:0" for listener in ("API__LISTEN", "API__TLS_LISTEN", "WATCH__LISTEN")}
+        | {"PENSTOCK_MEDIA__DRAIN_S": "0"}
+    )
 
 
 def environment() -> dict[str, str]:

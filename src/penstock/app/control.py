@@ -93,6 +93,7 @@ class Control:
         self._timers: list[asyncio.Task[None]] = []
         self._servers: list[HttpServer] = []
         self._reloading: asyncio.Task[None] | None = None
+        self._readiness = Readiness(self.live, self.engine, SystemClock().monotonic)
 
     @classmethod
     async def open(
@@ -166,9 +167,8 @@ class Control:
             self._servers.append(office)
             office.listen(admin)
         if (watch := listeners.get("watch")) is not None:
-            readiness = Readiness(self.live, self.engine, clock.monotonic)
             metrics = Metrics(self.live, self.engine, self.config.watch.top_streams, clock.monotonic)
-            tower = HttpServer(WatchApp(readiness, metrics), HttpPolicy())
+            tower = HttpServer(WatchApp(self._readiness, metrics), HttpPolicy())
             self._servers.append(tower)
             tower.listen(watch)
 
@@ -189,6 +189,10 @@ class Control:
             finally:
                 channel.close()
             await asyncio.sleep(RECONNECT_S)
+
+    def drain(self) -> None:
+        """The engine lets nobody in any more: say so to those who ask whether anybody should come."""
+        self._readiness.is_draining = True
 
     def reload_soon(self) -> None:
         """Reload, and say in the log what came of it."""

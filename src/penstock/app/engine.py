@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 import ssl
 from collections.abc import Callable
@@ -24,6 +25,8 @@ from penstock.servers.door import Connection, Door, DoorPolicy, Guests
 from penstock.servers.httpflv import httpflv_connection
 from penstock.servers.rtmp import RtmpRooms, rtmp_connection
 from penstock.servers.wire import Wire
+
+log = logging.getLogger("penstock.engine")
 
 # How often the engine looks for what is overdue. Deadlines are seconds; a quarter of one is their error.
 TICK_S: Final = 0.25
@@ -62,9 +65,25 @@ class Engine:
             asyncio.create_task(every(config.media.usage_flush_s, self.control.send_usage)),
         ]
         self._link: asyncio.Server | None = None
+        self._is_draining = False
+        self._drained = asyncio.Event()
 
     async def listen_for_control(self, listener: socket.socket) -> None:
         self._link = await link_socket.listen(listener, self.control.attach)
+
+    async def drain(self, within_s: float) -> None:
+        """Let nobody in, and streams end at a key frame; returns when all are gone, or after `within_s`."""
+        self._is_draining = True
+        for door in self.doors.values():
+            door.drain()
+        self.hub.drain(EndReason.ENGINE_STOPPED)
+        self._tick()
+        try:
+            async with asyncio.timeout(within_s):
+                await self._drained.wait()
+        except TimeoutError:
+            left = sum(map(len, self.doors.values()))
+            log.warning("%d connections are cut: they were not done within %g s", left, within_s)
 
     async def close(self) -> None:
         """End every session and play, hand over the last usage, and close all sockets."""
@@ -84,6 +103,8 @@ class Engine:
         self.hub.tick()
         for door in self.doors.values():
             door.sweep()
+        if self._is_draining and not any(map(len, self.doors.values())):
+            self._drained.set()
 
     def _open_doors(self, config: Config, listeners: Listeners, clock: Clock) -> None:
         media = config.media

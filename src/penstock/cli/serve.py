@@ -50,7 +50,7 @@ def serve(
         ),
     ] = "human",
 ) -> None:
-    """Run the server until Ctrl-C."""
+    """Run the server until Ctrl-C, or until SIGTERM, which lets streams end at a key frame."""
     missing = next((name for name in SERVER_PACKAGES if find_spec(name) is None), None)
     if missing is not None:
         raise ConfigError(f"the server needs {missing}; install it with: pip install 'penstock[server]'")

@@ -116,6 +116,10 @@ class ControlLink:
 
     def _put(self, question: _Question) -> None:
         """Send a question to a control process that is there, or answer it if it names no stream."""
+        if self._hub.is_draining:
+            self._take_back(question.ask)
+            self._refuse(question, UNAVAILABLE, "the server is ending, and takes no new publishers")
+            return
         try:
             stream = self._hub.vhosts.locate(question.target)
         except BadParameters as error:

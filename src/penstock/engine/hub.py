@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from datetime import datetime
+from functools import partial
 from typing import Final, Protocol
 
 from msgspec import Struct
@@ -67,6 +68,7 @@ class Hub:
         self._later = later
         self._places: dict[StreamId, _Place] = {}
         self._listener: Listener | None = None
+        self.is_draining = False
 
     def listen(self, listener: Listener) -> None:
         self._listener = listener
@@ -182,8 +184,8 @@ class Hub:
         return player
 
     def is_playable(self, stream_id: StreamId) -> bool:
-        """True for a stream on air, or one whose publisher is expected back."""
-        return stream_id in self._places
+        """True for a stream on air, or one whose publisher is expected back; of none once they are about to end."""
+        return stream_id in self._places and not self.is_draining
 
     def pause(self, player: Player) -> None:
         """Send the player nothing until it resumes; it stays a player."""
@@ -240,11 +242,30 @@ class Hub:
                     publication.publisher.cut(EndReason.SILENT, detail)
                 elif silent_s >= LOOK_AFTER_S:
                     publication.publisher.look()
-            elif now_s - place.ended_at_s >= policy.keep_players_s:
+            elif self.is_draining or now_s - place.ended_at_s >= policy.keep_players_s:
                 self._close_players(place, "the publisher did not come back", at_once=False)
             for outlet in list(place.players):
                 if outlet.queue is not None and outlet.stalled(now_s, policy.player_stall_s):
                     outlet.owner.lost(f"took nothing of what waits for {policy.player_stall_s:g} s")
+
+    def drain(self, reason: EndReason) -> None:
+        """Begin nothing any more, and end each stream where its players lose no frame: before its next key frame."""
+        self.is_draining = True
+        for place in list(self._places.values()):
+            publication = place.publication
+            if publication is None:
+                self._close_players(place, str(reason), at_once=False)
+            elif not place.players:
+                self._end_drained(place, publication, reason)
+            else:
+                place.stream.end_before_key(partial(self._end_drained, place, publication, reason))
+
+    def _end_drained(self, place: _Place, publication: Publication, reason: EndReason) -> None:
+        if place.publication is not publication:
+            return  # it ended by itself, and its players are kept no longer
+        self._finish(place, publication, reason, "")
+        self._close_players(place, str(reason), at_once=False)
+        publication.publisher.cut(reason, "")
 
     def stop(self, reason: EndReason) -> None:
         """End every session and every play."""

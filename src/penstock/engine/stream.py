@@ -73,6 +73,7 @@ class Stream:
         self._gop = GopCache(policy.gop_cache_bytes)
         self._has_audio = False
         self._has_video = False
+        self._on_end: Callable[[], None] | None = None
 
     # The publisher's side
 
@@ -90,6 +91,9 @@ class Stream:
         """Take the next packet. `settle` must follow once no more are at hand."""
         batch = self._batch
         if packet.is_key:
+            if self._on_end is not None:
+                self._end()
+                return
             if batch.packets and batch.key_at < 0:
                 self.flush()
                 batch = self._batch
@@ -105,6 +109,18 @@ class Stream:
             batch.has_video = self._has_video = True
         elif packet.kind == Kind.AUDIO:
             batch.has_audio = self._has_audio = True
+
+    def end_before_key(self, on_end: Callable[[], None]) -> None:
+        """Have `on_end` called in place of the next key frame, once all before it was sent; sound alone ends now."""
+        self._on_end = on_end
+        if not self._has_video:
+            self._end()
+
+    def _end(self) -> None:
+        on_end, self._on_end = self._on_end, None
+        self.flush()
+        if on_end is not None:
+            on_end()
 
     def settle(self) -> None:
         """All packets at hand were added: flush now, or as soon as the policy has it."""

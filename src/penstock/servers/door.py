@@ -7,6 +7,7 @@ one sweep ends what is overdue. How many connections one address may hold is cou
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import logging
 import socket
@@ -154,6 +155,11 @@ class Connection:
         if not self.outlet.queue:
             self._wire.shutdown()
 
+    @property
+    def is_closing(self) -> bool:
+        """It was told of its end, and takes what is still on its way."""
+        return self._closing
+
     def pause_reading(self) -> None:
         self.door.loop.remove_reader(self._wire.fileno())
 
@@ -229,6 +235,7 @@ class Door:
         self._guests = guests
         self._connections: set[Connection] = set()
         self._deadlines: dict[Connection, float] = {}
+        self._is_draining = False
         listener.setblocking(False)
         self.loop.add_reader(listener.fileno(), self._accept)
 
@@ -245,6 +252,14 @@ class Door:
         self._listener.close()
         for connection in list(self._connections):
             connection.close("the server stops")
+
+    def drain(self) -> None:
+        """Accept no more, and keep those alone that publish or play; the port refuses, whoever else has it open."""
+        self._is_draining = True
+        self.loop.remove_reader(self._listener.fileno())
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self.sweep()
 
     def take(self, connection: Connection, size: int) -> None:
         """Hand on what was received into `buffer`; no peer's bytes may break more than its connection."""
@@ -275,7 +290,11 @@ class Door:
     def sweep(self) -> None:
         """Close what is past its deadline; to be called about once a second or more often."""
         now = self.clock.monotonic()
-        overdue = [connection for connection, deadline in self._deadlines.items() if deadline <= now]
+        overdue = [
+            connection
+            for connection, deadline in self._deadlines.items()
+            if deadline <= now or (self._is_draining and not connection.is_closing)
+        ]
         for connection in overdue:
             connection.close("it took too long")
 
@@ -323,7 +342,7 @@ class Door:
         self.loop.call_later(ACCEPT_REST_S, self._resume)
 
     def _resume(self) -> None:
-        if self._listener.fileno() >= 0:
+        if self._listener.fileno() >= 0 and not self._is_draining:
             self.loop.add_reader(self._listener.fileno(), self._accept)
 
 

@@ -15,7 +15,7 @@ DEFAULTS: Final[Settings] = {
     "data_dir": "data",
     "api": {"listen": _ANY_PORT, "tls_listen": _ANY_PORT},
     "watch": {"listen": _ANY_PORT},
-    "media": {f"{door}_listen": _ANY_PORT for door in ("rtmp", "rtmps", "http", "https")},
+    "media": {f"{door}_listen": _ANY_PORT for door in ("rtmp", "rtmps", "http", "https")} | {"drain_s": 0},
 }
 
 
