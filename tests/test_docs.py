@@ -21,7 +21,7 @@ from tools.clients import CLIENTS, snake
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("bench/*.md")])
-FOLDERS = (".ci", "bench", "docs", "src", "tests", "tools")
+FOLDERS = (".ci", "bench", "docs", "packaging", "src", "tests", "tools")
 TEXT = {".md", ".py", ".sh", ".toml", ".c", ".h", ".json", ".txt", ".yml", ".yaml", ""}
 
 FENCED = re.compile(r"^(```|~~~).*?^\1", re.MULTILINE | re.DOTALL)

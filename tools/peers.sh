@@ -11,6 +11,7 @@ packages=(
     gstreamer1.0-plugins-ugly gstreamer1.0-libav
     nginx libnginx-mod-rtmp     # the server that benchmarks compare with
     gcc libc6-dev               # builds the load generator
+    systemd                     # reads the service unit
 )
 
 # Debian keeps nginx where ordinary users have no PATH.
@@ -18,7 +19,7 @@ PATH="$PATH:/usr/sbin:/sbin"
 
 missing() {
     local command element
-    for command in ffmpeg ffprobe rtmpdump gst-launch-1.0 gst-inspect-1.0 nginx gcc; do
+    for command in ffmpeg ffprobe rtmpdump gst-launch-1.0 gst-inspect-1.0 nginx gcc systemd-analyze; do
         command -v "$command" >/dev/null || echo "$command"
     done
     if command -v gst-inspect-1.0 >/dev/null; then

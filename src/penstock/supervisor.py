@@ -242,11 +242,13 @@ class Supervisor:
             if ready.done():
                 ready.result()
                 on_ready()
+                tell_service_manager("READY=1")
                 if pattern_url:
                     self._start_pattern(pattern_url)
             else:
                 ready.cancel()
             await stopped
+            tell_service_manager("STOPPING=1")
             if ready.done() and not hurry.is_set():
                 await self._drain(hurry)
         finally:
@@ -312,6 +314,18 @@ class Supervisor:
 
 def _module(name: str, *arguments: str) -> list[str]:
     return [sys.executable, "-m", name, *arguments]
+
+
+def tell_service_manager(state: str) -> None:
+    """Tell systemd how far we are, if it started us (sd_notify)."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if not address:
+        return
+    # An "@" stands for the zero byte that an abstract address begins with.
+    path = f"\0{address[1:]}" if address.startswith("@") else address
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+        sender.connect(path)
+        sender.send(state.encode())
 
 
 def bind(setting: str, text: str) -> socket.socket | None:
