@@ -35,8 +35,10 @@ Handler = Callable[[Live, Caller, Any], Awaitable[Result]]
 
 # What an unknown key's request is verified with: the answer takes as long as for a known one.
 _NOBODY: Final = Credentials("", "an unknown key's request is verified all the same")
-# A reason is for a person; what a caller put into it must not fill the store.
+# What is kept of a refusal, in characters: what a caller put into it must not fill the store.
 MAX_RULE: Final = 1024
+MAX_TEXT: Final = 16_384  # a canonical request, or a string to sign
+FAULT: Final = "a fault of the server; its log has it under the request's id"
 
 
 class Dialect(Struct, frozen=True, kw_only=True):
@@ -92,7 +94,9 @@ class Gateway:
             return answer
         except Exception as error:
             log.exception("a fault of our own, request %s, %s %s", seen.request_id, dialect.wire.CLOUD, seen.action)
-            return dialect.wire.encode_error(error, request, seen.request_id)
+            answer = dialect.wire.encode_error(error, request, seen.request_id)
+            self._note(dialect, seen, error, answer)
+            return answer
 
     def _dialect(self, request: HttpRequest) -> Dialect | None:
         scheme = request.headers.get("Authorization").strip().partition(" ")[0]
@@ -143,10 +147,12 @@ class Gateway:
             raise UnknownKey(f"there is no access key {claim.access_key[:64]!r}")
         return key, verified
 
-    def _note(self, dialect: Dialect, seen: _Seen, error: PenstockError, answer: HttpResponse) -> None:
+    def _note(self, dialect: Dialect, seen: _Seen, error: Exception, answer: HttpResponse) -> None:
         signed = error if isinstance(error, BadSignature) else None
         code = dialect.wire.code_of(error)
-        log.info(
+        # Anybody can be refused before a key was shown: that is no news, and must not fill a disk.
+        log.log(
+            logging.INFO if seen.account else logging.DEBUG,
             "%s %s refused (%s), request %s by %s from %s",
             dialect.wire.CLOUD,
             seen.action or "?",
@@ -155,6 +161,7 @@ class Gateway:
             seen.account or "nobody",
             seen.client,
         )
+        rule = f"{type(error).__name__}: {error}" if isinstance(error, PenstockError) else FAULT
         self._explain(
             ExplainEntry(
                 request_id=seen.request_id,
@@ -164,8 +171,8 @@ class Gateway:
                 account=seen.account,
                 access_key=seen.access_key[:128],
                 outcome=f"{answer.status} {code}",
-                rule=f"{type(error).__name__}: {error}"[:MAX_RULE],
-                canonical_request=signed.canonical_request if signed is not None else "",
-                string_to_sign=signed.string_to_sign if signed is not None else "",
+                rule=rule[:MAX_RULE],
+                canonical_request=signed.canonical_request[:MAX_TEXT] if signed is not None else "",
+                string_to_sign=signed.string_to_sign[:MAX_TEXT] if signed is not None else "",
             )
         )

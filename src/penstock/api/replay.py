@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from penstock.clouds.contract import Effect, Operation
 from penstock.clouds.http import HttpResponse
+from penstock.errors import Unavailable
 
 REMEMBERED_S: Final = 10.0
 # Answers that are kept at most; above, the oldest go early.
@@ -57,9 +58,9 @@ class Replays:
             self._memories.pop(key, None)
             if isinstance(error, Exception):
                 answer.set_exception(error)
-                answer.exception()  # nobody may be waiting
             else:
-                answer.cancel()
+                answer.set_exception(Unavailable("the same request was given up before it was answered; try again"))
+            answer.exception()  # nobody may be waiting
             raise
         answer.set_result(made)
         return made
