@@ -1,7 +1,8 @@
 """HTTP/1.1 connections of the APIs: uvicorn's, with the deadlines and bounds that a public port needs.
 
-uvicorn waits for a request as long as its peer likes, and takes a head of any size. Here each request has to
-be whole within `REQUEST_S`, and its answer taken within `ANSWER_S`; what breaks a bound closes the connection.
+uvicorn waits for a request as long as its peer likes, takes a head of any size, and keeps an answer for a peer
+that never reads. Here each request has to be whole within `REQUEST_S` and answered within `ANSWER_S`, and its answer
+taken before the connection has been idle for too long; what breaks a bound closes the connection.
 """
 
 from __future__ import annotations
@@ -15,10 +16,13 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from penstock.clouds.reading import MAX_BODY
+
 REQUEST_S: Final = 10.0  # from a connection, or a request's first byte, to its last
-ANSWER_S: Final = 60.0  # from there until the answer is on its way: the longest page, to a slow reader
-KEEP_ALIVE_S: Final = 75  # between requests: longer than the pools of most clients keep a connection
-MAX_HEAD: Final = 65_536  # bytes of one head, as they come
+ANSWER_S: Final = 60.0  # from there until it is answered; for a last answer, until it was taken
+KEEP_ALIVE_S: Final = 75  # between requests: longer than most clients keep a connection, and the longest page takes
+MAX_HEAD: Final = 65_536  # bytes of one head
+MAX_REQUEST: Final = 4 * MAX_BODY  # bytes of one request as they come, chunks' frames and trailers among them
 MAX_LINES: Final = 100
 # Those of one address.
 MAX_CONNECTIONS: Final = 1024
@@ -58,8 +62,10 @@ class ApiConnection(HttpToolsProtocol):
         self._doorkeeper = doorkeeper
         self._address: str | None = None
         self._deadline: asyncio.TimerHandle | None = None
+        self._in_request = False
         self._in_head = True
-        self._head_bytes = 0
+        self._came_bytes = 0  # of this request
+        self._head_bytes = 0  # of its head, as far as it was read
 
     # Its life
 
@@ -93,42 +99,63 @@ class ApiConnection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._deadline is None:
             self._set_deadline(REQUEST_S)
-        if self._in_head:
-            self._head_bytes += len(data)
+        self._came_bytes += len(data)
         super().data_received(data)
-        # Checked behind the parser, as a head's last piece may bring a body along.
-        if self._in_head and self._head_bytes > MAX_HEAD and not self.transport.is_closing():
-            self.send_400_response("The head is too long.")
+        # Checked behind the parser: what came may be the end of one request, and the beginning of the next.
+        if self._came_bytes > (MAX_HEAD if self._in_head else MAX_REQUEST) and not self.transport.is_closing():
+            self.send_400_response("The request is too long.")
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._in_head = True
-        self._head_bytes = 0
+        self._in_request = self._in_head = True
+        self._came_bytes = self._head_bytes = 0
+
+    def on_url(self, url: bytes) -> None:
+        self._count_head(len(url))
+        super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         # Lines behind a chunked body are no headers: nothing that was signed or checked is in them.
         if not self._in_head:
             return
+        self._count_head(len(name) + len(value))
         if len(self.headers) >= MAX_LINES:
             raise httptools.HttpParserError("too many headers")
         super().on_header(name, value)
 
+    def _count_head(self, size: int) -> None:
+        self._head_bytes += size
+        if self._head_bytes > MAX_HEAD:
+            raise httptools.HttpParserError("the head is too long")
+
     def on_headers_complete(self) -> None:
         self._in_head = False
-        self._head_bytes = 0
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
         super().on_message_complete()
+        self._in_request = False
         self._in_head = True
-        self._head_bytes = 0
-        self._set_deadline(ANSWER_S)
+        self._came_bytes = 0
+        # One that came while another is answered has its turn, and its time, when that is done.
+        if not self.pipeline:
+            self._set_deadline(ANSWER_S)
+
+    # Answers
 
     def on_response_complete(self) -> None:
-        self._clear_deadline()
+        is_next_waiting = bool(self.pipeline)
         super().on_response_complete()
-        if self.pipeline:
+        if is_next_waiting:
             self._set_deadline(ANSWER_S)
+        elif not self.transport.is_closing():
+            self._clear_deadline()
+            if self._in_request:
+                self._set_deadline(REQUEST_S)
+
+    def timeout_keep_alive_handler(self) -> None:
+        # Not closed, which would wait for a peer that does not take its answer.
+        self.transport.abort()
 
 
 def make_config(app: Any) -> Config:

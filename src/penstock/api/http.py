@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ipaddress
 import logging
 import socket
 import ssl
@@ -12,6 +13,7 @@ from typing import Any, Final
 
 from uvicorn.server import ServerState
 
+from penstock.api import connections
 from penstock.api.connections import ApiConnection, Doorkeeper, make_config
 from penstock.clouds.http import Headers, HttpRequest, HttpResponse
 from penstock.clouds.reading import MAX_BODY
@@ -45,8 +47,21 @@ class HttpServer:
         loop = asyncio.get_running_loop()
         if listener.family == socket.AF_UNIX:
             self._servers.append(await loop.create_unix_server(self._connection, sock=listener))
+            return
+        # Inherited by what it accepts: an answer's head must not wait until its body is acknowledged.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if context is None:
+            self._servers.append(await loop.create_server(self._connection, sock=listener))
         else:
-            self._servers.append(await loop.create_server(self._connection, sock=listener, ssl=context))
+            self._servers.append(
+                await loop.create_server(
+                    self._connection,
+                    sock=listener,
+                    ssl=context,
+                    ssl_handshake_timeout=connections.REQUEST_S,
+                    ssl_shutdown_timeout=DRAIN_S,
+                )
+            )
 
     def _connection(self) -> ApiConnection:
         return ApiConnection(self._config, self._state, self._doorkeeper)
@@ -77,9 +92,15 @@ class RequestApp:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         assert scope["type"] == "http"
         headers = Headers([(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]])
-        body = await _read_body(headers, receive)
-        if body is None:
-            await _send(send, plain(413, f"the body is too long; at most {MAX_BODY} bytes are read"), close=True)
+        if scope["http_version"] == "1.1" and len(headers.get_all("Host")) != 1:
+            await _send(send, plain(400, "A request has one Host header."), close=True)
+            return
+        try:
+            body = await _read_body(headers, receive)
+        except _TooLong:
+            await _send(send, plain(413, f"The body is too long; at most {MAX_BODY} bytes are read."), close=True)
+            return
+        except _Left:
             return
         target = scope["raw_path"].decode("latin-1")
         if scope["query_string"]:
@@ -94,29 +115,45 @@ class RequestApp:
             return peer
         hops = ",".join(headers.get_all("X-Forwarded-For")).split(",")
         for hop in reversed([hop.strip() for hop in hops]):
-            if not hop:
+            if not _is_address(hop):
                 break
             peer = hop
             if not self._trusted(hop):
                 break
-        return peer[:64]
+        return peer
 
 
-async def _read_body(headers: Headers, receive: Receive) -> bytes | None:
-    """The body; None when it is, or says that it is, too long."""
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return "%" not in text  # a zone is any text
+
+
+class _TooLong(Exception):
+    """The body is, or says that it is, longer than we read."""
+
+
+class _Left(Exception):
+    """The peer went before its request was whole."""
+
+
+async def _read_body(headers: Headers, receive: Receive) -> bytes:
     announced = headers.get("Content-Length", "0")
-    if not announced.isdigit() or len(announced) > 12 or int(announced) > MAX_BODY:
-        return None
+    # The parser took it for a number already.
+    if len(announced) > 12 or int(announced) > MAX_BODY:
+        raise _TooLong
     parts: list[bytes] = []
     size = 0
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
-            return b"".join(parts)
+            raise _Left
         parts.append(message.get("body", b""))
         size += len(parts[-1])
         if size > MAX_BODY:
-            return None
+            raise _TooLong
         if not message.get("more_body", False):
             return b"".join(parts)
 
