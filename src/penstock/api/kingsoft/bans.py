@@ -61,14 +61,19 @@ async def get_blacklist(live: Live, caller: Caller, ask: GetBlacklist) -> GetBla
     vhost = live.registry.vhost_of(caller.account, ask.unique_name)
     require_app(vhost, ask.app, "App")
     domain = live.registry.push_domain(vhost.name, ask.pubdomain).name
+    found = [
+        ban
+        for ban in live.bans.in_force(live.clock.now())
+        if (ban.stream.vhost, ban.stream.app, ban.push_domain) == (vhost.name, ask.app, domain)
+    ]
+    # Nothing says in which order; the latest first, as everywhere.
     listed = [
         BannedStream(
             stream=ban.stream.stream,
             forbid_till_unix_time=to_unix(ban.until),
             forbid_unix_time=to_unix(ban.changed_at),
         )
-        for ban in live.bans.in_force(live.clock.now())
-        if (ban.stream.vhost, ban.stream.app, ban.push_domain) == (vhost.name, ask.app, domain)
+        for ban in sorted(found, key=lambda ban: ban.changed_at, reverse=True)
     ]
     return GetBlacklistResult(
         unique_name=ask.unique_name, app=ask.app, pubdomain=ask.pubdomain, total=len(listed), recs=listed
