@@ -51,6 +51,7 @@ class EngineLink:
     def __init__(self) -> None:
         self.connected = asyncio.Event()  # set while an engine has said Hello
         self._channel: Channel | None = None
+        self._owes = False  # something that this connection told could not be written down
         self._engine = ""
         self._drops: dict[int, asyncio.Future[int | None]] = {}
         self._last_command = 0
@@ -65,6 +66,7 @@ class EngineLink:
             on_lost()
 
         self._channel = channel
+        self._owes = False
         channel.on_message = lambda message: self._receive(live, message)
         channel.on_lost = lose
 
@@ -133,8 +135,11 @@ class EngineLink:
             session.reason, session.ended_at = told.reason, live.clock.at(told.at)
         else:
             self._log_end(live, session, told.detail)
+        if session.began_at is None and not told.never_began:
+            # It began while nobody listened.
+            session.began_at = live.clock.at(told.last.began_at)
         end = records.end_of(session, told.detail)
-        self._note(live.journal.put(lambda store: store.end_session(end)), told.number)
+        self._note(live.journal.put(partial(_write_told_end, end)), told.number)
 
     def _lost(self, live: Live, sessions: list[Session], detail: str) -> None:
         """Sessions whose end nobody told: it is now."""
@@ -150,11 +155,18 @@ class EngineLink:
         log.info("%s ended, session %s: %s", session.lease.stream, session.lease.session, why)
 
     def _note(self, written: asyncio.Future[bool], number: int) -> None:
-        """Tell the engine once it is durable that it may forget: one that was not written stays with it."""
+        """Tell the engine once it is durable that it may forget.
+
+        `Noted` stands for all that was told before, too: behind something that could not be written there is none,
+        so that the engine keeps it and tells it again over the next connection.
+        """
         channel = self._channel
 
         def tell(written: asyncio.Future[bool]) -> None:
-            if not written.cancelled() and written.result() and channel is self._channel and channel is not None:
+            if written.cancelled() or channel is None or channel is not self._channel:
+                return
+            self._owes = self._owes or not written.result()
+            if not self._owes:
                 channel.send(Noted(number))
 
         written.add_done_callback(tell)
@@ -250,6 +262,12 @@ class EngineLink:
 
 
 async def _write_end(end: SessionEnd, store: Records) -> None:
+    await store.end_session(end)
+
+
+async def _write_told_end(end: SessionEnd, store: Records) -> None:
+    # With its link an engine was thought lost: its own word is the better one.
+    await store.reopen_session(end.epoch, str(EndReason.ENGINE_LOST))
     await store.end_session(end)
 
 

@@ -186,7 +186,7 @@ class ControlLink:
         """An admitted publish that came to nothing: control is to forget the lease."""
         now = self._clock.now()
         nothing = StreamStats(lease.epoch, Client("", 0), "", now, 0, 0.0, 0, None, None)
-        self.ended(lease, reason, detail, now, nothing)
+        self._tell(Ended(lease, reason, detail, now, nothing, self._last_told + 1, never_began=True))
 
     def send_stats(self) -> None:
         self._hub.sample()

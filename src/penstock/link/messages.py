@@ -176,6 +176,7 @@ class Ended(Struct, frozen=True, tag=True):
     at: datetime
     last: StreamStats
     number: int = 0
+    never_began: bool = False  # an admitted publish that came to nothing: `last` is empty
 
 
 class Hello(Struct, frozen=True, tag=True):
