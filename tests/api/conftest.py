@@ -6,19 +6,17 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 import uvloop
 
-from tests.api import kit
-from tests.api.kit import Front
-
-LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
-OVER_SOCKETS = ("test_http.py", "test_connections.py")
+from tests.api.door import Door
 
 
-def pytest_asyncio_loop_factories(item: pytest.Item) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """What goes over sockets runs on both loops: the server takes uvloop wherever it is installed."""
-    return LOOPS if item.path.name in OVER_SOCKETS else {"asyncio": LOOPS["asyncio"]}
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Every test here runs on both loops: the server takes uvloop wherever it is installed."""
+    return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 
 
 @pytest.fixture
-async def front() -> AsyncIterator[Front]:
-    async with kit.front() as front:
-        yield front
+async def door() -> AsyncIterator[Door]:
+    there = Door()
+    there.listen()
+    yield there
+    await there.close()

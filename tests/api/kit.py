@@ -1,177 +1,132 @@
-"""What the API's tests share: a gateway over a control plane in memory, and answers read strictly."""
+"""A gateway whose handlers only remember, real operations of KLS, and the keys to sign them with."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
-from datetime import datetime
-from typing import Any, Final, cast
-from urllib.parse import quote
-from xml.etree import ElementTree
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+from typing import Annotated, Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta
 
-from penstock.api.gateway import Dialect, Gateway, Handler
-from penstock.api.kingsoft import handlers as kingsoft
+from penstock.api.gateway import Gateway
 from penstock.api.ratelimit import RateLimits
-from penstock.clouds.contract import About, Credentials, Effect, Operation, Wire
-from penstock.clouds.http import Headers, HttpRequest, HttpResponse
-from penstock.clouds.kingsoft import signing, wire
+from penstock.clouds.contract import About, Credentials, Effect, Operation, Result
+from penstock.clouds.http import Endpoint, Headers, HttpRequest, HttpResponse
+from penstock.clouds.kingsoft import streams, wire
 from penstock.domain.caller import Caller
-from penstock.domain.live import Live
-from penstock.storage.rows import ExplainEntry
+from penstock.storage.rows import AccessKey, ExplainEntry
 from tests.clock import START, ManualClock
-from tests.domain.kit import KEY, STRANGER_KEY, ScriptedEngine, opened
 
-MINE: Final = Credentials(KEY.access_key, KEY.secret_key)
-THEIRS: Final = Credentials(STRANGER_KEY.access_key, STRANGER_KEY.secret_key)
-HOST: Final = "kls.test"
-CLIENT: Final = "198.51.100.9"
-APP: Final = {"UniqueName": "demo", "App": "live"}
-WHERE: Final = {**APP, "Pubdomain": "push.demo.test"}
-CAM: Final = {**WHERE, "Stream": "cam"}
+ENDPOINT = Endpoint("http", "api.demo.test:8080")
+KEY = Credentials("AKMAIN", "SKMAIN/secret")
+SUB = Credentials("AKSUB", "SKSUB/secret")
+OTHER = Credentials("AKOTHER", "SKOTHER/secret")
+KEYS = {
+    KEY.access_key: AccessKey(access_key=KEY.access_key, secret_key=KEY.secret_key, account="1001"),
+    SUB.access_key: AccessKey(access_key=SUB.access_key, secret_key=SUB.secret_key, account="1001", sub_account=True),
+    OTHER.access_key: AccessKey(access_key=OTHER.access_key, secret_key=OTHER.secret_key, account="1002"),
+}
 
-Spied = Callable[[Live, Caller, Any], Awaitable[Any]]
-
-
-class Answer(Struct, frozen=True, kw_only=True):
-    """An answer in the dialect's own form."""
-
-    status: int
-    form: str  # json or xml
-    request_id: str
-    code: str  # of the Error, or the RetCode as text
-    message: str
-    data: dict[str, Any]
+CHECK = streams.CheckBlacklist(unique_name="demo", app="live", pubdomain="push.demo.test", stream="cam")
+BAN = streams.ForbidStream(unique_name="demo", app="live", pubdomain="push.demo.test", stream="cam")
 
 
-def read(response: HttpResponse) -> Answer:
-    """Read an answer; one that is not of KLS's form, member by member, fails."""
-    assert response.headers.get_all("Content-Length") == [str(len(response.body))]
-    (kind,) = response.headers.get_all("Content-Type")
-    form = {"application/json; charset=utf-8": "json", "text/xml; charset=utf-8": "xml"}[kind]
-    said = json.loads(response.body) if form == "json" else _read_xml(response.body)
-    if response.status == 200:
-        assert form == "json"
-        assert set(said) == {"Data", "RequestId"}
-        data = said["Data"]
-        assert type(data["RetCode"]) is int
-        code, message = str(data["RetCode"]), data["RetMsg"]
-    else:
-        assert 400 <= response.status < 600
-        assert list(said) == ["RequestId", "Error"]
-        assert list(said["Error"]) == ["Type", "Code", "Message"]
-        assert said["Error"]["Type"] == ("Sender" if response.status < 500 else "Receiver")
-        data, code, message = {}, said["Error"]["Code"], said["Error"]["Message"]
-    assert message
-    return Answer(
-        status=response.status, form=form, request_id=said["RequestId"], code=code, message=message, data=data
-    )
+class MakeTaskResult(Result, rename="pascal"):
+    task: int
 
 
-def _read_xml(body: bytes) -> dict[str, Any]:
-    root = ElementTree.fromstring(body)
-    assert root.tag == "ErrorResponse"
-    return {each.tag: {part.tag: part.text for part in each} if len(each) else each.text for each in root}
+class MakeTask(Operation[MakeTaskResult], frozen=True, rename="pascal"):
+    """What KLS has none of yet: an operation that creates something."""
+
+    about = About(action="MakeTask", method="POST", effect=Effect.CREATES, source="made for tests")
+
+    name: Annotated[str, Meta(min_length=1)]
 
 
-# Requests
+class Live:
+    """What handlers act on: a list of what was asked, and what to do instead of answering."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[Caller, Operation[Any]]] = []
+        self.instead: Callable[[], Awaitable[None]] | None = None
+
+    async def take(self, caller: Caller, operation: Operation[Any]) -> None:
+        self.asked.append((caller, operation))
+        if self.instead is not None:
+            await self.instead()
 
 
-def unsigned(
-    action: str = "",
-    values: Mapping[str, Any] | None = None,
-    *,
-    method: str = "GET",
-    path: str = "/",
-    body: bytes | None = None,
-    query: str | None = None,
-    headers: tuple[tuple[str, str], ...] = (("Accept", "application/json"),),
-) -> HttpRequest:
-    """A request with its values where its method has them; a `body` or `query` that is given stands as it is."""
-    given = values or {}
-    pairs = {"Action": action, "Version": "2017-01-01"} if action else {}
-    if method == "GET":
-        pairs |= given
-    text = query if query is not None else "&".join(f"{name}={quote(str(value))}" for name, value in pairs.items())
-    made = b"" if method == "GET" else json.dumps(given).encode()
-    return HttpRequest(
-        method=method,
-        target=f"{path}?{text}" if text else path,
-        headers=Headers([("Host", HOST), *headers]),
-        body=made if body is None else body,
-    )
+async def check(live: Live, caller: Caller, ask: streams.CheckBlacklist) -> streams.CheckBlacklistResult:
+    await live.take(caller, ask)
+    return streams.CheckBlacklistResult(check_result=1)
 
 
-def signed(
-    request: HttpRequest, credentials: Credentials = MINE, *, at: datetime = START, region: str = signing.REGION
-) -> HttpRequest:
-    return signing.sign(request, credentials, at, region)
+async def ban(live: Live, caller: Caller, ask: streams.ForbidStream) -> streams.ForbidStreamResult:
+    caller.about_to_act()
+    await live.take(caller, ask)
+    return streams.ForbidStreamResult()
 
 
-def with_header(request: HttpRequest, name: str, *values: str) -> HttpRequest:
-    """The request with other values under a name; with none, without that header."""
-    others = [line for line in request.headers if line[0].lower() != name.lower()]
-    return msgspec.structs.replace(request, headers=Headers([*others, *((name, value) for value in values)]))
+async def make_task(live: Live, caller: Caller, ask: MakeTask) -> MakeTaskResult:
+    caller.about_to_act()
+    await live.take(caller, ask)
+    return MakeTaskResult(task=len(live.asked))
 
 
-# The gateway
+class House:
+    """A gateway, its clock, and what came of the requests."""
 
-
-class Front:
-    """A gateway, and what became of what it was asked."""
-
-    def __init__(self, live: Live, clock: ManualClock, *, limited: bool = False) -> None:
-        self.live = live
-        self.clock = clock
-        self.explained: list[ExplainEntry] = []
-        self.acted: list[tuple[Caller, Operation[Any]]] = []  # every call of a handler
-        self.wire = cast("Wire", wire)
-        self.gateway = self.gateway_of(kingsoft.HANDLERS, limited=limited)
-
-    def gateway_of(self, handlers: Mapping[type[Operation[Any]], Handler], *, limited: bool = False) -> Gateway:
-        dialect = Dialect(
-            wire=self.wire,
-            scheme=signing.ALGORITHM,
-            is_meant=wire.is_meant,
-            handlers={operation: self._spied(handler) for operation, handler in handlers.items()},
+    def __init__(self, *, limited: bool = True) -> None:
+        self.clock = ManualClock()
+        self.live = Live()
+        self.told: list[ExplainEntry] = []
+        self.keys = dict(KEYS)
+        self.gateway = Gateway(
+            {streams.CheckBlacklist: check, streams.ForbidStream: ban, MakeTask: make_task},
+            self.live,
+            find_key=self.keys.get,
+            explain=self.told.append,
+            clock=self.clock,
+            limits=RateLimits(self.clock.monotonic) if limited else None,
         )
-        limits = RateLimits(self.clock.monotonic) if limited else None
-        return Gateway([dialect], self.live, clock=self.clock, explain=self.explained.append, limits=limits)
 
-    def _spied(self, handler: Handler) -> Handler:
-        async def spied(live: Live, caller: Caller, ask: Any) -> Any:
-            self.acted.append((caller, ask))
-            return await handler(live, caller, ask)
+    def signed(self, operation: Operation[Any], credentials: Credentials = KEY, late_s: float = 0) -> HttpRequest:
+        return signed(operation, credentials, self.clock.now() - timedelta(seconds=late_s))
 
-        return spied
+    async def ask(self, operation: Operation[Any], credentials: Credentials = KEY) -> HttpResponse:
+        return await self.gateway.answer(self.signed(operation, credentials), "192.0.2.1")
 
-    def replace(self, operation: type[Operation[Any]], handler: Spied, *, limited: bool = False) -> None:
-        """Answer one operation by another function."""
-        self.gateway = self.gateway_of({**kingsoft.HANDLERS, operation: handler}, limited=limited)
-
-    async def send(self, request: HttpRequest) -> Answer:
-        return read(await self.gateway.answer(request, CLIENT))
-
-    async def call(
-        self, action: str, values: Mapping[str, Any], *, method: str = "POST", credentials: Credentials = MINE
-    ) -> Answer:
-        """Send a signed request of this moment."""
-        request = unsigned(action, values, method=method)
-        return await self.send(signed(request, credentials, at=self.clock.now()))
+    async def answer(self, request: HttpRequest) -> HttpResponse:
+        return await self.gateway.answer(request, "192.0.2.1")
 
 
-@asynccontextmanager
-async def front(*, limited: bool = False) -> AsyncIterator[Front]:
-    """A gateway over the owners of the domain's kit, with an engine that drops what it is told to."""
-    clock, engine = ManualClock(), ScriptedEngine()
-    async with opened(clock, engine=engine) as live:
-        engine.live = live
-        yield Front(live, clock, limited=limited)
+def signed(operation: Operation[Any], credentials: Credentials = KEY, now: datetime = START) -> HttpRequest:
+    return wire.encode_request(operation, credentials, now, ENDPOINT)
 
 
-def about(action: str, effect: Effect = Effect.READS) -> About:
-    """Of an operation that only a test has; it may be called at any rate."""
-    return About(action=action, method="POST", effect=effect, source="a test")
+def changed(
+    request: HttpRequest, *, drop: tuple[str, ...] = (), add: tuple[tuple[str, str], ...] = (), **members: Any
+) -> HttpRequest:
+    """A request with header lines taken away, and others put behind the rest, and with other members."""
+    lines = [line for line in request.headers if line[0].lower() not in drop]
+    return msgspec.structs.replace(request, headers=Headers([*lines, *add]), **members)
+
+
+def fault(response: HttpResponse) -> tuple[int, str]:
+    """Status and code of an answer in KLS's form, JSON; a RetCode's digits, "0" when it worked."""
+    body = json.loads(response.body)
+    if "Error" in body:
+        assert list(body["Error"]) == ["Type", "Code", "Message"]
+        return response.status, body["Error"]["Code"]
+    return response.status, str(body["Data"]["RetCode"])
+
+
+def as_bytes(request: HttpRequest) -> bytes:
+    """A request as it goes over the line; its length is added where it has a body."""
+    lines = [*request.headers]
+    if request.body:
+        lines.append(("Content-Length", str(len(request.body))))
+    head = f"{request.method} {request.target} HTTP/1.1\r\n" + "".join(f"{name}: {value}\r\n" for name, value in lines)
+    return head.encode() + b"\r\n" + request.body

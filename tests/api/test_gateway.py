@@ -1,480 +1,391 @@
-"""The way of a call: who is let in, what each refusal looks like, and what is remembered of it."""
+"""From a request to an answer: who is let through, what is counted, what is told."""
 
 from __future__ import annotations
 
+import asyncio
+import json
 import logging
-import uuid
-from collections.abc import Callable
-from datetime import timedelta
-from typing import Any
+import re
 
-import msgspec
 import pytest
 
-from penstock.api.gateway import FAULT, MAX_RULE, MAX_TEXT
 from penstock.clouds.contract import Credentials
-from penstock.clouds.http import HttpRequest
-from penstock.clouds.kingsoft import checks, signing
-from penstock.clouds.kingsoft.streams import CheckBlacklist, CheckBlacklistResult, ForbidStream
-from penstock.domain import accounts
+from penstock.clouds.http import Headers, HttpRequest
+from penstock.clouds.kingsoft import signing, streams, wire
 from penstock.domain.caller import Caller
-from penstock.domain.live import Live
-from penstock.errors import Denied, Unavailable
+from penstock.errors import LinkError, NotBanned
 from penstock.storage.errors import StorageError
-from penstock.storage.rows import AccessKey
-from tests.api.kit import APP, CAM, CLIENT, MINE, THEIRS, WHERE, Front, signed, unsigned, with_header
-from tests.clock import START
-from tests.domain.kit import DEMO, KEY
+from tests.api.kit import BAN, CHECK, KEY, OTHER, SUB, House, MakeTask, changed, fault, signed
+from tests.clouds.kingsoft.test_checks import with_header
 
-JSON = (("Accept", "application/json"),)
-XML = ()
-FORMS = pytest.mark.parametrize(("form", "accept"), [("json", JSON), ("xml", XML)], ids=["json", "xml"])
+UUID4 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 
 
-def check(*, accept: tuple[tuple[str, str], ...] = JSON, **options: Any) -> HttpRequest:
-    return unsigned("CheckBlacklist", CAM, headers=accept, **options)
+@pytest.fixture
+def house() -> House:
+    return House()
 
 
-def with_authorization(old: str, new: str) -> Callable[[HttpRequest], HttpRequest]:
-    def change(request: HttpRequest) -> HttpRequest:
-        made = signed(request)
-        before = made.headers.get("Authorization")
-        assert old in before
-        return with_header(made, "Authorization", before.replace(old, new))
-
-    return change
+def plain(method: str = "GET", target: str = "/", *lines: tuple[str, str], body: bytes = b"") -> HttpRequest:
+    return HttpRequest(
+        method=method, target=target, headers=Headers([("Host", "api.demo.test:8080"), *lines]), body=body
+    )
 
 
-def with_lines(name: str, *values: str) -> Callable[[HttpRequest], HttpRequest]:
-    """Another header behind the signature."""
-    return lambda request: with_header(signed(request), name, *values)
+# What is let through
 
 
-def with_part(**parts: Any) -> Callable[[HttpRequest], HttpRequest]:
-    """Something else than what was signed."""
-    return lambda request: msgspec.structs.replace(signed(request), **parts)
+async def test_a_signed_call_is_acted_on_and_answered(house: House) -> None:
+    answer = await house.ask(CHECK)
+    result = wire.decode_response(CHECK, answer)
+    assert result.check_result == 1
+    assert UUID4.fullmatch(result.request_id)
+    assert house.live.asked == [(Caller(account="1001", access_key="AKMAIN", cloud="kingsoft"), CHECK)]
+    assert house.told == []
 
 
-def at(seconds: float) -> Callable[[HttpRequest], HttpRequest]:
-    return lambda request: signed(request, at=START + timedelta(seconds=seconds))
+async def test_a_sub_accounts_key_does_what_the_main_one_does(house: House) -> None:
+    assert fault(await house.ask(BAN, SUB)) == (200, "0")
+    ((caller, _),) = house.live.asked
+    assert caller == Caller(account="1001", access_key="AKSUB", sub_account=True, cloud="kingsoft")
 
 
-def of_scope(scope: str) -> Callable[[HttpRequest], HttpRequest]:
-    """Signed well, with a key that was derived for something else."""
-
-    def change(request: HttpRequest) -> HttpRequest:
-        dated = with_header(request, "X-Amz-Date", signing.format_time(START))
-        names = tuple(sorted(dated.headers.names()))
-        text = signing.string_to_sign(signing.canonical_request(dated, names), signing.format_time(START), scope)
-        made = signing.signature(MINE.secret_key, scope, text)
-        line = f"{signing.ALGORITHM} Credential={MINE.access_key}/{scope}, SignedHeaders={';'.join(names)}, "
-        return with_header(dated, "Authorization", f"{line}Signature={made}")
-
-    return change
+async def test_two_answers_have_two_request_ids(house: House) -> None:
+    ids = {json.loads((await house.ask(CHECK)).body)["RequestId"] for _ in range(3)}
+    assert len(ids) == 3
 
 
-SCOPE = f"{START:%Y%m%d}/{signing.REGION}/{signing.SERVICE}/{signing.TERMINATOR}"
-
-REFUSED: dict[str, tuple[Callable[[HttpRequest], HttpRequest], str, int]] = {
-    "no signature at all": (lambda request: request, "MissingAccesskey", 400),
-    "no credential": (with_authorization("Credential=", "Signed="), "InvalidParameterValue", 400),
-    "an empty key": (with_authorization(f"Credential={MINE.access_key}/", "Credential=/"), "MissingAccesskey", 400),
-    "an empty signature": (
-        lambda request: with_authorization("Signature=" + signed(request).headers.get("Authorization")[-64:], "")(
-            request
-        ),
-        "InvalidParameterValue",
-        400,
-    ),
-    "no signature in it": (
-        lambda request: with_authorization(signed(request).headers.get("Authorization")[-64:], "")(request),
-        "MissingSignature",
-        400,
-    ),
-    "no time": (with_lines("X-Amz-Date"), "MissingTimestamp", 400),
-    "a time that is none": (with_lines("X-Amz-Date", "yesterday"), "InvalidTimestamp", 400),
-    "two times": (with_lines("X-Amz-Date", "20260301T120000Z", "20260301T120000Z"), "InvalidTimestamp", 400),
-    "too old": (at(-901), "InvalidTimestamp", 400),
-    "of the future": (at(901), "InvalidTimestamp", 400),
-    "a key that nobody has": (
-        lambda request: signed(request, Credentials("AKnobody", MINE.secret_key)),
-        "InvalidAccesskey",
-        400,
-    ),
-    "a key in other case": (
-        lambda request: signed(request, Credentials("AKONE", MINE.secret_key)),
-        "InvalidAccesskey",
-        400,
-    ),
-    "another secret": (lambda request: signed(request, Credentials("AKone", "guess")), "SignatureNotMatch", 400),
-    "another's secret": (
-        lambda request: signed(request, Credentials("AKone", THEIRS.secret_key)),
-        "SignatureNotMatch",
-        400,
-    ),
-    "another service": (of_scope(SCOPE.replace("/kls/", "/live/")), "SignatureNotMatch", 400),
-    "another day": (of_scope(SCOPE.replace("20260301", "20260228")), "SignatureNotMatch", 400),
-    "another end": (of_scope(SCOPE.replace("aws4_request", "aws5_request")), "SignatureNotMatch", 400),
-    "another region than signed": (with_authorization("cn-beijing-6", "cn-shanghai-2"), "SignatureNotMatch", 400),
-    "another algorithm": (with_authorization("AWS4-HMAC-SHA256", "AWS4-HMAC-SHA1"), "SignatureNotMatch", 400),
-    "an algorithm of another cloud": (
-        with_authorization("AWS4-HMAC-SHA256", "HMAC-SHA256"),
-        "SignatureNotMatch",
-        400,
-    ),
-    "another method": (with_part(method="POST"), "SignatureNotMatch", 400),
-    "another body": (with_part(body=b'{"Stream": "other"}'), "SignatureNotMatch", 400),
-    "another query": (with_part(target="/?Action=CheckBlacklist&Version=2017-01-01"), "SignatureNotMatch", 400),
-    "another path": (lambda request: with_part(target=f"/x{request.target}")(request), "SignatureNotMatch", 400),
-    "another host": (with_lines("Host", "kls.api.ksyun.com"), "SignatureNotMatch", 400),
-    "an operation in a header that nobody signed": (with_lines("X-Action", "ForbidStream"), "SignatureNotMatch", 400),
-    "a token that nobody signed": (with_lines("X-Amz-Security-Token", "t"), "SignatureNotMatch", 400),
-    "two signatures": (
-        lambda request: with_header(signed(request), "Authorization", *["AWS4-HMAC-SHA256 x"] * 2),
-        "InvalidParameterValue",
-        400,
-    ),
-    "a signature of many parts": (
-        with_lines("Authorization", "AWS4-HMAC-SHA256 " + "Credential=x," * 300),
-        "InvalidParameterValue",
-        400,
-    ),
-}
+async def test_a_key_that_was_taken_away_opens_nothing(house: House) -> None:
+    request = house.signed(CHECK)
+    del house.keys[KEY.access_key]
+    assert fault(await house.answer(request)) == (400, "InvalidAccesskey")
+    assert house.live.asked == []
 
 
-@FORMS
-@pytest.mark.parametrize("case", REFUSED)
-async def test_a_request_whose_signature_is_not_right_is_refused_and_nothing_is_done(
-    front: Front, case: str, form: str, accept: tuple[tuple[str, str], ...]
-) -> None:
-    change, code, status = REFUSED[case]
-    answer = await front.send(change(check(accept=accept)))
-    assert (answer.status, answer.code, answer.form) == (status, code, form)
-    assert front.acted == []
-    (entry,) = front.explained
-    assert (entry.request_id, entry.outcome) == (answer.request_id, f"{status} {code}")
+# Refusals of the gateway
 
 
-@pytest.mark.parametrize("seconds", [-900, 0, 900])
-async def test_a_time_within_fifteen_minutes_is_good(front: Front, seconds: float) -> None:
-    assert (await front.send(at(seconds)(check()))).code == "0"
+async def test_an_unknown_key_and_a_wrong_secret_have_their_own_codes_and_do_nothing(house: House) -> None:
+    stranger = signed(CHECK, Credentials("AKNOBODY", "x"), house.clock.now())
+    liar = signed(CHECK, Credentials(KEY.access_key, "x"), house.clock.now())
+    assert fault(await house.answer(stranger)) == (400, "InvalidAccesskey")
+    assert fault(await house.answer(liar)) == (400, "SignatureNotMatch")
+    assert house.live.asked == []
 
 
-async def test_signatures_go_by_the_machines_clock_however_far_the_domains_was_turned(front: Front) -> None:
-    front.live.clock.turn(by=timedelta(days=90))
-    assert (await front.send(signed(check()))).code == "0"
-    assert (await front.send(signed(check(), at=front.live.clock.now()))).code == "InvalidTimestamp"
+async def test_an_unknown_key_costs_the_work_of_a_known_one(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    worked: list[str] = []
+    real = wire.verify
+    monkeypatch.setattr(wire, "verify", lambda *args: worked.append(args[1].access_key) or real(*args))  # type: ignore[func-returns-value]
+    await house.answer(signed(CHECK, Credentials("AKNOBODY", "x"), house.clock.now()))
+    await house.answer(signed(CHECK, Credentials(KEY.access_key, "x"), house.clock.now()))
+    assert worked == ["AKNOBODY", "AKMAIN"]
 
 
-async def test_any_region_is_taken_that_the_signature_was_made_for(front: Front) -> None:
-    assert (await front.send(signed(check(), region="eu-east-1"))).code == "0"
+async def test_an_operation_that_is_not_served_is_unknown(house: House) -> None:
+    ask = streams.GetBlacklist(unique_name="demo", app="live", pubdomain="push.demo.test")
+    assert fault(await house.ask(ask)) == (400, "InvalidActionOrVersion")
 
 
-@pytest.mark.parametrize("port", ["80", "443"])
-async def test_a_default_port_that_only_the_client_signed_is_no_hindrance(front: Front, port: str) -> None:
-    asked = with_header(check(), "Host", f"kls.test:{port}")
-    assert (await front.send(with_header(signed(asked), "Host", "kls.test"))).code == "0"
+async def test_a_wrong_parameter_is_a_retcode_inside_200(house: House) -> None:
+    request = signed(CHECK, now=house.clock.now())
+    target = request.target.replace("Stream=cam", "Stream=")
+    again = _signed_anew(house, changed(request, target=target))
+    assert fault(await house.answer(again)) == (200, "1000")
+    assert house.live.asked == []
 
 
-@FORMS
-@pytest.mark.parametrize(
-    ("request_", "code", "status"),
-    [
-        (unsigned(query="Version=2017-01-01", headers=(("X-Action", ""),)), "MissingParameter", 400),
-        (unsigned(query="Action=CheckBlacklist"), "MissingParameter", 400),
-        (unsigned("GetRecordTask"), "InvalidActionOrVersion", 400),
-        (unsigned("checkblacklist", CAM), "InvalidActionOrVersion", 400),
-        (unsigned(query="Action=CheckBlacklist&Version=2016-01-01"), "InvalidActionOrVersion", 400),
-        (unsigned(query="Action=CheckBlacklist&Action=CheckBlacklist"), "InvalidParameterValue", 400),
-        (unsigned("CheckBlacklist", CAM, headers=(("X-Action", "ForbidStream"),)), "InvalidActionOrVersion", 400),
-        (unsigned("CheckBlacklist", headers=(("X-Amz-Target", "live.CheckBlacklist"),)), "InvalidActionOrVersion", 400),
-        (unsigned("CheckBlacklist", method="PUT"), "InvalidParameterValue", 400),
-        (unsigned("CheckBlacklist", CAM, method="HEAD"), "InvalidParameterValue", 400),
-        (unsigned("CheckBlacklist", method="DELETE"), "InvalidParameterValue", 400),
-        (unsigned("CheckBlacklist", method="POST", body=b"{"), "InvalidParameterValue", 400),
-        (unsigned("CheckBlacklist", method="POST", body=b"[]"), "InvalidParameterValue", 400),
-        (unsigned(query="Action=CheckBlacklist&%ff=1&Version=2017-01-01"), "InvalidParameterValue", 400),
-    ],
-)
-async def test_a_signed_request_for_nothing_we_have_is_refused(
-    front: Front, request_: HttpRequest, code: str, status: int, form: str, accept: tuple[tuple[str, str], ...]
-) -> None:
-    asked = with_header(request_, "Accept", *(value for _, value in accept))
-    answer = await front.send(signed(asked))
-    assert (answer.status, answer.code, answer.form) == (status, code, form)
-    assert front.acted == []
-
-
-# Which operation
+def _signed_anew(house: House, request: HttpRequest) -> HttpRequest:
+    return signing.sign(changed(request, drop=("x-amz-date", "authorization")), KEY, house.clock.now())
 
 
 @pytest.mark.parametrize(
-    "asked",
+    ("accept", "content_type", "begin"),
     [
-        unsigned("CheckBlacklist", CAM),
-        unsigned("CheckBlacklist", CAM, method="POST"),
-        unsigned("CheckBlacklist", CAM, path="//"),
-        unsigned("CheckBlacklist", CAM, path="/kls"),
-        unsigned("", CAM, headers=(("X-Action", "CheckBlacklist"), ("X-Version", "2017-01-01"))),
-        unsigned("", CAM, headers=(("X-Amz-Target", "kls.CheckBlacklist"),)),
-        unsigned("", CAM, method="POST", headers=(("X-Amz-Target", "kls.CheckBlacklist"),)),
-        unsigned("CheckBlacklist", CAM, headers=(("X-Action", "CheckBlacklist"),)),
-        # As the guide's Postman call: a form's content type over JSON, and nothing accepted.
-        unsigned(
-            "CheckBlacklist", CAM, method="POST", headers=(("Content-Type", "application/x-www-form-urlencoded"),)
-        ),
+        ("application/json", "application/json", b'{"RequestId":'),
+        ("*/*", "text/xml", b"<ErrorResponse><RequestId>"),
+        ("", "text/xml", b"<ErrorResponse><RequestId>"),
     ],
 )
-async def test_an_operation_is_named_in_the_query_or_in_headers(front: Front, asked: HttpRequest) -> None:
-    answer = await front.send(signed(asked))
-    assert (answer.code, answer.data["CheckResult"]) == ("0", 0)
-    ((caller, operation),) = front.acted
-    assert isinstance(operation, CheckBlacklist)
-    assert operation.stream == "cam"
-    assert caller == Caller(account="1", access_key="AKone", cloud="kingsoft")
-
-
-async def test_a_handler_is_told_who_calls(front: Front) -> None:
-    sub = AccessKey(access_key="AKsub", secret_key="s", account="1", sub_account=True)
-    await accounts.add_key(front.live, sub)
-    assert (await front.call("CheckBlacklist", CAM, credentials=Credentials("AKsub", "s"))).code == "0"
-    ((caller, _),) = front.acted
-    assert (caller.account, caller.access_key, caller.sub_account) == ("1", "AKsub", True)
-
-
-async def test_a_key_that_was_taken_away_is_unknown_at_once(front: Front) -> None:
-    await accounts.remove_key(front.live, KEY.access_key)
-    assert (await front.send(signed(check()))).code == "InvalidAccesskey"
-
-
-@pytest.mark.parametrize("accept", ["application/json", "text/html, application/json;q=0.5", "APPLICATION/JSON"])
-async def test_errors_are_json_for_who_accepts_it_by_name(front: Front, accept: str) -> None:
-    assert (await front.send(check(accept=(("Accept", accept),)))).form == "json"
-
-
-@pytest.mark.parametrize("accept", ["*/*", "application/*", "text/xml", "application/jsonx"])
-async def test_errors_are_xml_for_anybody_else(front: Front, accept: str) -> None:
-    assert (await front.send(check(accept=(("Accept", accept),)))).form == "xml"
-
-
-async def test_a_fault_of_parameters_is_json_whatever_is_accepted(front: Front) -> None:
-    answer = await front.send(signed(unsigned("CheckBlacklist", APP, headers=(("Accept", "text/xml"),))))
-    assert (answer.status, answer.form, answer.code) == (200, "json", "1000")
+async def test_an_error_is_xml_unless_json_is_asked_for(
+    house: House, accept: str, content_type: str, begin: bytes
+) -> None:
+    request = with_header(house.signed(CHECK), "Accept", *([accept] if accept else []))
+    answer = await house.answer(with_header(request, "Authorization"))
+    assert answer.status == 400
+    assert answer.headers.get("Content-Type").startswith(content_type)
+    assert answer.body.startswith(begin)
+    assert b"MissingAccesskey" in answer.body
 
 
 @pytest.mark.parametrize(
-    "asked",
+    "request_",
     [
-        unsigned(),
-        unsigned(path="//"),
-        unsigned(path="/favicon.ico"),
-        unsigned(method="HEAD"),
-        unsigned(method="PUT"),
-        unsigned(query="action=CheckBlacklist"),
-        unsigned(headers=(("Authorization", "Bearer x"),)),
+        plain("GET", "/?Action=CheckBlacklist&Version=2017-01-01"),
+        plain("POST", "/", ("X-Action", "CheckBlacklist"), ("X-Version", "2017-01-01")),
+        plain("POST", "/", ("X-Amz-Target", "kls.CheckBlacklist")),
+        plain("POST", "/kls?Version=2017-01-01&Action=CheckBlacklist"),
+        plain("DELETE", "/?Action=CheckBlacklist"),
     ],
 )
-async def test_what_is_no_clouds_request_is_told_so_in_one_line(front: Front, asked: HttpRequest) -> None:
-    answer = await front.gateway.answer(asked, CLIENT)
-    assert (answer.status, answer.headers.get("Content-Type")) == (404, "text/plain; charset=utf-8")
-    assert answer.body.count(b"\n") == 1
-    assert answer.headers.get("X-Content-Type-Options") == "nosniff"
-    assert (front.acted, front.explained) == ([], [])
-
-
-# What a caller learns, and what is kept
-
-
-async def test_an_unknown_key_costs_the_same_work_as_a_wrong_secret(
-    front: Front, monkeypatch: pytest.MonkeyPatch
+async def test_what_looks_like_kls_and_is_not_signed_is_told_so_in_its_words(
+    house: House, request_: HttpRequest
 ) -> None:
-    """Nobody finds out by the clock which keys there are."""
-    made: list[int] = []
-    original = signing.signature
-
-    def counted(secret_key: str, scope: str, text: str) -> str:
-        made.append(len(text))
-        return original(secret_key, scope, text)
-
-    monkeypatch.setattr(checks, "signature", counted)
-    assert (await front.send(signed(check(), Credentials("AKone", "guess")))).code == "SignatureNotMatch"
-    known, made[:] = made[:], []
-    assert (await front.send(signed(check(), Credentials("AKnil", "guess")))).code == "InvalidAccesskey"
-    assert made == known
+    answer = await house.answer(request_)
+    assert (answer.status, b"<Code>MissingAccesskey</Code>" in answer.body) == (400, True)
+    basic = await house.answer(changed(request_, add=(("Authorization", "Basic QTpC"),)))
+    assert (basic.status, b"<Code>SignatureNotMatch</Code>" in basic.body) == (400, True)
 
 
-async def test_nobody_signs_for_a_key_that_does_not_exist(front: Front) -> None:
-    """Not even with the words that stand in for its secret."""
-    guess = Credentials("", "an unknown key's request is verified all the same")
-    for key in ("AKnobody", "x"):
-        answer = await front.send(signed(check(), Credentials(key, guess.secret_key)))
-        assert answer.code == "InvalidAccesskey"
-    assert front.acted == []
-
-
-async def test_a_request_has_an_id_of_its_own(front: Front) -> None:
-    ids = [(await front.send(asked)).request_id for asked in (signed(check()), signed(check()), check(), check())]
-    assert len({str(uuid.UUID(each)) for each in ids}) == 4
-
-
-async def test_a_signature_that_does_not_fit_is_explained_by_what_would_have_been_signed(front: Front) -> None:
-    asked = signed(check(), Credentials("AKone", "guess"))
-    await front.send(asked)
-    (entry,) = front.explained
-    assert (entry.cloud, entry.account, entry.access_key) == ("kingsoft", "", "AKone")
-    assert entry.at == START
-    assert entry.rule.startswith("BadSignature: ")
-    assert entry.canonical_request.startswith("GET\n/\nAction=CheckBlacklist&")
-    assert entry.string_to_sign.startswith("AWS4-HMAC-SHA256\n20260301T120000Z\n20260301/cn-beijing-6/kls/")
-
-
-async def test_a_refusal_of_the_domain_is_explained_with_account_and_operation(front: Front) -> None:
-    answer = await front.call("ResumeStream", CAM)
-    (entry,) = front.explained
-    assert (entry.request_id, entry.account, entry.action) == (answer.request_id, "1", "ResumeStream")
-    assert (entry.outcome, entry.rule) == ("200 8201", "NotBanned: demo/live/cam is not banned")
-    assert entry.canonical_request == ""
-
-
-async def test_what_worked_needs_no_explanation(front: Front) -> None:
-    await front.call("CheckBlacklist", CAM)
-    assert front.explained == []
-
-
-async def test_no_secret_is_in_what_is_kept_or_logged_or_answered(
-    front: Front, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(
+    ("request_", "status"),
+    [
+        (plain("GET", "/"), 404),
+        (plain("GET", "/favicon.ico?v=1"), 404),
+        (plain("POST", "/", body=b"{}"), 400),
+        (plain("GET", "/", ("Authorization", "Basic QTpC")), 400),
+        (plain("GET", "/?NoAction=CheckBlacklist", ("Authorization", "")), 400),
+    ],
+)
+async def test_what_is_in_no_dialect_gets_a_short_plain_answer(
+    house: House, request_: HttpRequest, status: int
 ) -> None:
-    caplog.set_level(logging.DEBUG)
-    token = (("X-Amz-Security-Token", "the-token"), ("Accept", "application/json"))
-    texts = [
-        str(await front.gateway.answer(made, CLIENT))
-        for made in (
-            signed(check(), Credentials("AKone", "wrong-secret")),
-            signed(unsigned("CheckBlacklist", CAM, headers=token)),
-            signed(unsigned("CheckBlacklist", CAM, headers=token), Credentials("AKone", "wrong-secret")),
-            signed(unsigned("CheckBlacklist", {})),
+    answer = await house.answer(request_)
+    body = json.loads(answer.body)
+    assert answer.status == status
+    assert UUID4.fullmatch(body["RequestId"])
+    assert len(answer.body) < 300
+    assert [entry.request_id for entry in house.told] == [body["RequestId"]]
+
+
+# Two clocks
+
+
+@pytest.mark.parametrize(("late_s", "outcome"), [(900, (200, "0")), (901, (400, "InvalidTimestamp"))])
+@pytest.mark.parametrize("direction", [1, -1])
+async def test_the_window_is_15_minutes_either_way(
+    house: House, late_s: float, outcome: tuple[int, str], direction: int
+) -> None:
+    assert fault(await house.answer(house.signed(CHECK, late_s=direction * late_s))) == outcome
+
+
+# Rates
+
+
+async def test_the_call_after_the_last_one_of_the_window_is_answered_409(house: House) -> None:
+    calls = [await house.ask(CHECK) for _ in range(101)]
+    assert [fault(each) for each in calls] == [(200, "0")] * 100 + [(409, "LimitExceeded")]
+    house.clock.advance(1)
+    assert fault(await house.ask(CHECK)) == (200, "0")
+
+
+async def test_fifty_queries_a_minute_pass_and_the_51st_does_not(house: House) -> None:
+    ask = streams.ListRealtimeStreamsInfo(unique_name="demo", app="live")
+    house.gateway._handlers = {
+        streams.ListRealtimeStreamsInfo: lambda *_: _list(),
+    }
+
+    async def _list() -> streams.ListRealtimeStreamsInfoResult:
+        return streams.ListRealtimeStreamsInfoResult(
+            unique_name="demo", app="live", count=0, bw=0, online_user=0, streams=[]
         )
-    ]
-    texts += [str(msgspec.to_builtins(entry)) for entry in front.explained]
-    assert len(texts) == 8
-    for secret in (KEY.secret_key, "wrong-secret", "the-token", THEIRS.secret_key):
-        assert all(secret not in text for text in (*texts, caplog.text))
+
+    assert [fault(await house.ask(ask)) for _ in range(51)] == [(200, "0")] * 50 + [(409, "LimitExceeded")]
+    house.clock.advance(60)
+    assert fault(await house.ask(ask)) == (200, "0")
 
 
-async def test_what_is_kept_of_a_request_has_a_bound(front: Front) -> None:
-    filler = tuple((f"X-{number}", "x" * 4000) for number in range(20))
-    huge = [
-        signed(unsigned("CheckBlacklist", CAM, headers=filler), Credentials("AKone", "guess")),
-        signed(check(), Credentials("A" * 3000, "guess")),
-        signed(unsigned("CheckBlacklist", {**CAM, "Stream": "s" * 9000}, headers=filler)),
-        signed(unsigned("C" * 9000, CAM)),
-    ]
-    for request in huge:
-        await front.send(request)
-    for entry in front.explained:
-        assert len(entry.access_key) <= 128
-        assert len(entry.rule) <= MAX_RULE
-        assert len(entry.canonical_request) <= MAX_TEXT
-        assert len(entry.string_to_sign) <= MAX_TEXT
-        assert len(entry.action) <= 64
+async def test_rates_are_per_account_and_operation(house: House) -> None:
+    for _ in range(100):
+        await house.ask(CHECK)
+    assert fault(await house.ask(CHECK, SUB)) == (409, "LimitExceeded"), "one account has one window"
+    assert fault(await house.ask(CHECK, OTHER)) == (200, "0")
+    assert fault(await house.ask(BAN)) == (200, "0")
 
 
-async def test_text_from_outside_stays_text(front: Front) -> None:
-    nasty = "<script>&\"'\x1b[31m"
-    answer = await front.send(signed(unsigned(nasty, CAM, headers=())))
-    assert (answer.form, answer.code) == ("xml", "InvalidActionOrVersion")
-    # Read back as what it was, but for what XML cannot carry.
-    assert "<script>&" in answer.message
-    assert "\x1b" not in answer.message
+async def test_without_a_signature_nothing_is_counted(house: House) -> None:
+    liar = signed(CHECK, Credentials(KEY.access_key, "x"), house.clock.now())
+    for _ in range(200):
+        assert fault(await house.answer(liar)) == (400, "SignatureNotMatch")
+    assert fault(await house.ask(CHECK)) == (200, "0")
 
 
-async def test_refusals_of_the_nameless_are_not_logged_one_by_one(
-    front: Front, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Whoever has no key must not be able to fill a disk with lines."""
-    caplog.set_level(logging.INFO)
-    await front.send(check())
-    await front.send(signed(check(), Credentials("AKnobody", "x")))
-    assert caplog.text == ""
-    answer = await front.call("ResumeStream", CAM)
-    assert f"kingsoft ResumeStream refused (8201), request {answer.request_id} by 1 from {CLIENT}" in caplog.text
+async def test_wrong_parameters_count(house: House) -> None:
+    wrong = _signed_anew(house, changed(house.signed(CHECK), target="/?Action=CheckBlacklist&Version=2017-01-01"))
+    for _ in range(100):
+        assert fault(await house.answer(wrong)) == (200, "1000")
+    assert fault(await house.ask(CHECK)) == (409, "LimitExceeded")
+
+
+async def test_limits_can_be_turned_off() -> None:
+    house = House(limited=False)
+    assert {fault(await house.ask(CHECK)) for _ in range(300)} == {(200, "0")}
 
 
 # Dry runs
 
 
-@pytest.mark.parametrize("said", [True, "true", 1])
-async def test_a_dry_run_of_a_change_says_that_it_would_work_and_does_nothing(front: Front, said: object) -> None:
-    answer = await front.call("ForbidStream", {**CAM, "DryRun": said})
-    assert (answer.status, answer.code) == (412, "ErrorDryRun")
-    assert front.live.bans.find(DEMO, START) is None
-    assert (await front.call("CheckBlacklist", CAM)).data["CheckResult"] == 0
+async def test_a_dry_run_of_a_change_checks_and_does_nothing(house: House) -> None:
+    body = json.dumps({**json.loads(house.signed(BAN).body), "DryRun": True}).encode()
+    answer = await house.answer(_signed_anew(house, changed(house.signed(BAN), body=body)))
+    assert fault(answer) == (412, "ErrorDryRun")
+    assert house.live.asked == []
 
 
-async def test_a_dry_run_of_a_read_says_so_too(front: Front) -> None:
-    answer = await front.call("GetBlacklist", {**WHERE, "DryRun": "true"}, method="GET")
-    assert (answer.status, answer.code) == (412, "ErrorDryRun")
+async def test_a_dry_run_of_a_read_is_answered_the_same(house: House) -> None:
+    request = house.signed(CHECK)
+    answer = await house.answer(_signed_anew(house, changed(request, target=f"{request.target}&DryRun=true")))
+    assert fault(answer) == (412, "ErrorDryRun")
 
 
-@pytest.mark.parametrize(
-    ("action", "values", "code"),
-    [
-        ("ResumeStream", CAM, "8201"),
-        ("ForbidStream", {**CAM, "ForbidTillUnixTime": 1}, "8502"),
-        ("ForbidStream", {**CAM, "UniqueName": "other"}, "6406"),
-        ("GetBlacklist", {**WHERE, "Pubdomain": "push.other.test"}, "4201"),
-    ],
-)
-async def test_a_dry_run_of_what_would_fail_fails_the_same(
-    front: Front, action: str, values: dict[str, Any], code: str
-) -> None:
-    assert (await front.call(action, {**values, "DryRun": True})).code == code
+# Saying it twice
 
 
-async def test_a_dry_run_that_is_off_is_none(front: Front) -> None:
-    assert (await front.call("ForbidStream", {**CAM, "DryRun": "false"})).code == "0"
-    assert front.live.bans.find(DEMO, START) is not None
+@pytest.fixture
+def with_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(wire.OPERATIONS, "MakeTask", MakeTask)
 
 
-async def test_a_dry_run_is_true_or_false(front: Front) -> None:
-    assert (await front.call("ForbidStream", {**CAM, "DryRun": "perhaps"})).code == "4999"
-    assert front.acted == []
+@pytest.mark.usefixtures("with_tasks")
+async def test_what_creates_is_done_once_and_answered_twice(house: House) -> None:
+    request = house.signed(MakeTask(name="night"))
+    first, second = await house.answer(request), await house.answer(request)
+    assert json.loads(first.body)["Data"] == {"Task": 1, "RetCode": 0, "RetMsg": "success"}
+    assert second == first, "its request id, too"
+    house.clock.advance(10)
+    again = await house.answer(request)
+    assert json.loads(again.body)["Data"]["Task"] == 2
+
+
+@pytest.mark.usefixtures("with_tasks")
+async def test_two_at_once_create_one_thing(house: House) -> None:
+    may_end = asyncio.Event()
+    house.live.instead = may_end.wait  # type: ignore[assignment]
+    calls = [asyncio.create_task(house.answer(house.signed(MakeTask(name="night")))) for _ in range(3)]
+    await asyncio.sleep(0)
+    may_end.set()
+    first, *others = await asyncio.gather(*calls)
+    assert others == [first, first]
+    assert len(house.live.asked) == 1
+
+
+@pytest.mark.usefixtures("with_tasks")
+async def test_another_name_key_or_second_creates_another_thing(house: House) -> None:
+    await house.ask(MakeTask(name="night"))
+    await house.ask(MakeTask(name="day"))
+    await house.ask(MakeTask(name="night"), SUB)
+    house.clock.advance(1)
+    await house.ask(MakeTask(name="night"))
+    assert len(house.live.asked) == 4
+
+
+@pytest.mark.usefixtures("with_tasks")
+async def test_a_refusal_of_what_creates_is_given_again(house: House) -> None:
+    async def refuse() -> None:
+        raise NotBanned("no")
+
+    house.live.instead = refuse
+    request = house.signed(MakeTask(name="night"))
+    first = await house.answer(request)
+    assert fault(first) == (200, "8201")
+    house.live.instead = None
+    assert await house.answer(request) == first
+
+
+@pytest.mark.usefixtures("with_tasks")
+async def test_a_dry_run_of_what_creates_is_no_first_call(house: House) -> None:
+    request = house.signed(MakeTask(name="night"))
+    body = json.dumps({"Name": "night", "DryRun": True}).encode()
+    dry = _signed_anew(house, changed(request, body=body))
+    assert fault(await house.answer(dry)) == (412, "ErrorDryRun")
+    assert fault(await house.answer(dry)) == (412, "ErrorDryRun")
+    assert fault(await house.answer(request)) == (200, "0")
+
+
+@pytest.mark.parametrize("ask", [CHECK, BAN])
+async def test_reads_and_bans_always_run(house: House, ask: object) -> None:
+    request = house.signed(ask)  # type: ignore[arg-type]
+    await house.answer(request)
+    await house.answer(request)
+    assert len(house.live.asked) == 2
 
 
 # Faults
 
 
-@FORMS
-async def test_a_fault_of_our_own_is_logged_and_its_text_is_not_told(
-    front: Front, caplog: pytest.LogCaptureFixture, form: str, accept: tuple[tuple[str, str], ...]
+@pytest.mark.parametrize("error", [RuntimeError("secret path"), AssertionError("secret path"), KeyError("secret path")])
+async def test_a_fault_of_our_own_is_logged_and_told_without_its_text(
+    house: House, caplog: pytest.LogCaptureFixture, error: Exception
 ) -> None:
-    async def broken(live: Live, caller: Caller, ask: CheckBlacklist) -> CheckBlacklistResult:
-        raise ZeroDivisionError("at the secret place")
-
-    front.replace(CheckBlacklist, broken)
-    answer = await front.send(signed(check(accept=accept)))
-    assert (answer.status, answer.code, answer.form) == (500, "UndefinedError", form)
-    assert "secret place" not in answer.message
-    assert f"a fault of our own, request {answer.request_id}, kingsoft CheckBlacklist" in caplog.text
-    assert "ZeroDivisionError: at the secret place" in caplog.text
-    (entry,) = front.explained
-    assert (entry.request_id, entry.outcome, entry.rule) == (answer.request_id, "500 UndefinedError", FAULT)
-
-
-@pytest.mark.parametrize(
-    ("error", "status", "code"),
-    [
-        (Unavailable("no engine"), 500, "ServiceUnavailable"),
-        (Denied("not with this key"), 403, "InvalidAuthenticationCode"),
-        (StorageError("the disk is full"), 500, "UndefinedError"),
-    ],
-)
-async def test_an_error_that_any_operation_may_have_has_its_status(
-    front: Front, error: Exception, status: int, code: str
-) -> None:
-    async def failing(live: Live, caller: Caller, ask: ForbidStream) -> CheckBlacklistResult:
+    async def fail() -> None:
         raise error
 
-    front.replace(ForbidStream, failing)
-    answer = await front.call("ForbidStream", CAM)
-    assert (answer.status, answer.code) == (status, code)
+    house.live.instead = fail
+    with caplog.at_level(logging.ERROR, "penstock.api"):
+        answer = await house.ask(CHECK)
+    assert fault(answer) == (500, "UndefinedError")
+    assert b"secret" not in answer.body
+    assert json.loads(answer.body)["RequestId"] in caplog.text
+    assert "secret path" in caplog.text
+
+
+@pytest.mark.parametrize("error", [LinkError("/var/penstock/link.sock is gone"), StorageError("/var/penstock/db")])
+async def test_a_part_of_the_server_that_is_away_is_the_clouds_word_for_it(house: House, error: Exception) -> None:
+    async def fail() -> None:
+        raise error
+
+    house.live.instead = fail
+    answer = await house.ask(CHECK)
+    assert fault(answer) == (500, "ServiceUnavailable")
+    assert b"/var" not in answer.body
+
+
+# What is explained
+
+
+async def test_a_refusal_is_told_with_its_rule(house: House) -> None:
+    async def refuse() -> None:
+        raise NotBanned("demo/live/cam is not banned")
+
+    house.live.instead = refuse
+    answer = await house.ask(CHECK)
+    (entry,) = house.told
+    assert entry.request_id == json.loads(answer.body)["RequestId"]
+    assert entry.at == house.clock.now()
+    assert (entry.cloud, entry.action, entry.account, entry.access_key) == (
+        "kingsoft",
+        "CheckBlacklist",
+        "1001",
+        "AKMAIN",
+    )
+    assert (entry.outcome, entry.rule) == ("8201", "demo/live/cam is not banned")
+    assert (entry.canonical_request, entry.string_to_sign) == ("", "")
+
+
+async def test_a_signature_that_does_not_match_is_told_with_what_we_signed(house: House) -> None:
+    liar = signed(CHECK, Credentials(KEY.access_key, "x"), house.clock.now())
+    await house.answer(liar)
+    (entry,) = house.told
+    assert (entry.outcome, entry.action, entry.account) == ("SignatureNotMatch", "CheckBlacklist", "")
+    assert entry.canonical_request.startswith("GET\n/\nAction=CheckBlacklist&")
+    assert entry.string_to_sign.startswith("AWS4-HMAC-SHA256\n20260301T120000Z\n")
+    assert KEY.secret_key not in repr(entry)
+
+
+async def test_what_is_told_is_bounded(house: House) -> None:
+    request = changed(house.signed(CHECK), drop=("x-long",), add=(("X-Long", "x" * 30_000), ("X-Action", "y" * 30_000)))
+    await house.answer(request)
+    long_key = signed(CHECK, Credentials("A" * 3000, "x"), house.clock.now())
+    await house.answer(long_key)
+    for entry in house.told:
+        assert sum(len(str(getattr(entry, name))) for name in entry.__struct_fields__) < 45_000
+        assert len(entry.access_key) <= 128
+
+
+async def test_a_sink_that_fails_costs_no_answer(house: House, caplog: pytest.LogCaptureFixture) -> None:
+    def fail(entry: object) -> None:
+        raise RuntimeError("disk full")
+
+    house.gateway._explain = fail
+    assert fault(await house.answer(with_header(house.signed(CHECK), "Authorization"))) == (400, "MissingAccesskey")
+    assert "disk full" in caplog.text

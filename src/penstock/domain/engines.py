@@ -9,7 +9,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Final
 
-from penstock.domain import admission, bans, records
+from penstock.domain import admission, bans, enforcement, records
 from penstock.domain.live import Live
 from penstock.domain.sessions import Session
 from penstock.errors import DomainError, LinkError
@@ -19,6 +19,7 @@ from penstock.link.messages import (
     Admitted,
     AnyMessage,
     Began,
+    Client,
     Drop,
     Dropped,
     Ended,
@@ -51,10 +52,10 @@ class EngineLink:
     def __init__(self) -> None:
         self.connected = asyncio.Event()  # set while an engine has said Hello
         self._channel: Channel | None = None
-        self._owes = False  # something that this connection told could not be written down
         self._engine = ""
         self._drops: dict[int, asyncio.Future[int | None]] = {}
         self._last_command = 0
+        self._is_keeping = True  # so far, all that this connection told was written down
         self._tasks: set[asyncio.Task[None]] = set()
 
     def attach(self, channel: Channel, live: Live, on_lost: Callable[[], None] = lambda: None) -> None:
@@ -65,8 +66,7 @@ class EngineLink:
                 self._lose(live, why)
             on_lost()
 
-        self._channel = channel
-        self._owes = False
+        self._channel, self._is_keeping = channel, True
         channel.on_message = lambda message: self._receive(live, message)
         channel.on_lost = lose
 
@@ -128,16 +128,16 @@ class EngineLink:
         log.info("%s on air, session %s", lease.stream, lease.session)
 
     def _end(self, live: Live, told: Ended) -> None:
-        session = live.sessions.end(told.lease, told.reason, live.clock.at(told.at), told.last)
+        at = live.clock.at(told.at)
+        session = live.sessions.end(told.lease, told.reason, at, told.last)
         if session is None:
             # Told again: whoever was told first may not have written it down.
-            session = Session(told.lease, told.last.client, told.at, began_at=None, stats=told.last)
-            session.reason, session.ended_at = told.reason, live.clock.at(told.at)
+            session = Session(told.lease, Client("", 0), at, stats=told.last, reason=told.reason, ended_at=at)
         else:
             self._log_end(live, session, told.detail)
-        if session.began_at is None and not told.never_began:
-            # It began while nobody listened.
-            session.began_at = live.clock.at(told.last.began_at)
+        if told.last is not None:
+            # A control process that was killed may not have written down that it began.
+            session.began_at = session.began_at or live.clock.at(told.last.began_at)
         end = records.end_of(session, told.detail)
         self._note(live.journal.put(partial(_write_told_end, end)), told.number)
 
@@ -155,18 +155,15 @@ class EngineLink:
         log.info("%s ended, session %s: %s", session.lease.stream, session.lease.session, why)
 
     def _note(self, written: asyncio.Future[bool], number: int) -> None:
-        """Tell the engine once it is durable that it may forget.
-
-        `Noted` stands for all that was told before, too: behind something that could not be written there is none,
-        so that the engine keeps it and tells it again over the next connection.
-        """
+        """Tell the engine once it is durable that it may forget: one that was not written stays with it."""
         channel = self._channel
 
         def tell(written: asyncio.Future[bool]) -> None:
-            if written.cancelled() or channel is None or channel is not self._channel:
+            if channel is None or channel is not self._channel:
                 return
-            self._owes = self._owes or not written.result()
-            if not self._owes:
+            # A number stands for all below it: behind one that failed, none is noted on this connection.
+            self._is_keeping = self._is_keeping and not written.cancelled() and written.result()
+            if self._is_keeping:
                 channel.send(Noted(number))
 
         written.add_done_callback(tell)
@@ -184,7 +181,7 @@ class EngineLink:
         self._lost(live, lost, "the engine does not know it")
         self.tell_vhosts(live)
         self.connected.set()
-        self._work(bans.enforce(live))
+        self._work(enforcement.enforce(live))
         on_air = len(hello.on_air)
         # At a server's first start there is nothing to tell.
         log.log(logging.INFO if on_air else logging.DEBUG, "engine %s connected, on air: %d", hello.engine[:8], on_air)

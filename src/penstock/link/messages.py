@@ -174,9 +174,8 @@ class Ended(Struct, frozen=True, tag=True):
     reason: EndReason
     detail: str
     at: datetime
-    last: StreamStats
+    last: StreamStats | None  # None: it was admitted, and never came on air
     number: int = 0
-    never_began: bool = False  # an admitted publish that came to nothing: `last` is empty
 
 
 class Hello(Struct, frozen=True, tag=True):

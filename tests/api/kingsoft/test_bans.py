@@ -12,8 +12,8 @@ from penstock.domain.admission import admit
 from penstock.domain.caller import Caller
 from penstock.errors import Banned
 from penstock.link.messages import EndReason
+from tests.api.kingsoft.front import CAM, THEIRS, WHERE, Front
 from tests.api.kingsoft.kit import DAY, NOW, on_air
-from tests.api.kit import CAM, THEIRS, WHERE, Front
 from tests.clock import START
 from tests.domain.kit import DEMO, asked
 

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from penstock.api.kingsoft.handlers import DIALECT, HANDLERS
+from penstock.api.kingsoft.handlers import HANDLERS
 from penstock.clouds.kingsoft import streams, wire
 from penstock.domain import accounts
 from penstock.storage.rows import AccessKey, Vhost
-from tests.api.kit import Front, read
+from tests.api.kingsoft.front import Front, read
 from tests.clouds.kingsoft.recorded import CREDENTIALS, SENT, Exchange, Sent
 
 
 def test_there_is_a_handler_for_each_operation_and_no_other() -> None:
     assert list(HANDLERS) == list(streams.OPERATIONS.values())
-    assert DIALECT.handlers is HANDLERS
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,9 @@ from penstock.api.kingsoft import history
 from penstock.clouds.kingsoft.codes import STATUS_MESSAGES
 from penstock.domain import records
 from penstock.link.messages import EndReason
+from tests.api.kingsoft.front import THEIRS, WHERE, Front
 from tests.api.kingsoft.kit import DAY, NOW, ago, on_air, published, turned_away
 from tests.api.kingsoft.test_times import MIDNIGHT
-from tests.api.kit import THEIRS, WHERE, Front
 from tests.clock import START
 from tests.domain.kit import CLIENT
 

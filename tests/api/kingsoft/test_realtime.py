@@ -12,8 +12,8 @@ from msgspec.structs import replace
 from penstock.api.kingsoft import realtime
 from penstock.link.messages import Audience, Client, VideoFacts
 from penstock.storage.rows import Domain
+from tests.api.kingsoft.front import APP, THEIRS, WHERE, Front, signed, unsigned
 from tests.api.kingsoft.kit import NOW, SENT, ago, on_air, watched
-from tests.api.kit import APP, THEIRS, WHERE, Front, signed, unsigned
 from tests.clock import START
 
 PULL, PULL2 = "pull.demo.test", "pull2.demo.test"
