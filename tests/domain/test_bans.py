@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import msgspec
 import pytest
 
-from penstock.domain import bans
+from penstock.domain import bans, enforcement
 from penstock.domain.caller import Caller
 from penstock.domain.live import Live
 from penstock.errors import (
@@ -282,3 +282,21 @@ async def test_a_refusal_says_until_when_and_why(live: Live) -> None:
     with pytest.raises(Banned, match="demo/live/cam is banned until 2026-03-01T12:01:30Z: no rights"):
         bans.refuse_banned(live, DEMO)
     bans.refuse_banned(live, OTHER)
+
+
+# enforce
+
+
+async def test_everybody_on_air_who_is_banned_by_now_is_dropped(live: Live, engine: ScriptedEngine) -> None:
+    for name in ("a", "b", "c"):
+        publishes(live, StreamId("demo", "live", name))
+    live.sessions.admit(DEMO, CLIENT)
+    for name in ("a", "c", "cam"):
+        made = await bans.ban(live, ME, StreamId("demo", "live", f"x{name}"))
+        live.bans.put(msgspec.structs.replace(made, stream=StreamId("demo", "live", name)))
+    engine.dropped.clear()
+    await enforcement.enforce(live)
+    assert [(stream.stream, reason) for stream, reason, _ in engine.dropped] == [
+        ("a", EndReason.BANNED),
+        ("c", EndReason.BANNED),
+    ]

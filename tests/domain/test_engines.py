@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 import pytest
@@ -37,9 +37,7 @@ from penstock.link.messages import (
     Welcome,
 )
 from penstock.model import StreamId
-from penstock.storage.errors import StorageError
-from penstock.storage.rows import Ban, HistoryQuery, Refusal, RefusalQuery, SessionEnd, SessionRow
-from penstock.storage.sql import SqlRecords
+from penstock.storage.rows import HistoryQuery, Refusal, RefusalQuery, SessionRow
 from tests.clock import START, ManualClock
 from tests.domain.kit import CLIENT, DEMO, ME, OTHER, RIVAL, RULES, asked, gated, make_stats, on_air, opened
 from tests.domain.test_usage import row, usage
@@ -204,58 +202,6 @@ async def test_a_stream_of_a_vhost_that_is_gone_is_refused(control: Control, eng
     await engine.next(Welcome)
     engine.send(asked())
     assert (await engine.next(Refused)).code == 428
-
-
-async def test_a_ban_that_comes_while_a_publish_is_written_down_refuses_it(
-    control: Control, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The drop found nobody to drop, so the answer must be no."""
-    put = control.live.journal.put
-
-    def ban_meanwhile(write: Any) -> asyncio.Future[bool]:
-        monkeypatch.setattr(control.live.journal, "put", put)
-        row = Ban(stream=DEMO, since=START, until=START + timedelta(days=1), changed_at=START, account="1")
-        control.live.bans.put(row)
-        return put(write)
-
-    monkeypatch.setattr(control.live.journal, "put", ban_meanwhile)
-    engine.send(asked(ask=3))
-    refused = await engine.next(Refused)
-    assert (refused.ask, refused.code) == (3, 423)
-    assert control.live.sessions.holder(DEMO) is None
-    await control.live.journal.written()
-    assert await control.live.store.open_sessions() == []
-
-
-async def test_an_end_is_noted_once_it_is_written_and_none_behind_one_that_was_not(
-    control: Control, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    leases = [await engine.admitted(StreamId("demo", "live", name)) for name in "abc"]
-    first, second, third = (
-        Ended(lease, EndReason.LEFT, "", START, make_stats(lease.epoch), number)
-        for number, lease in enumerate(leases, 1)
-    )
-    engine.send(first)
-    assert await engine.next(Noted) == Noted(1)
-    end_session = SqlRecords.end_session
-
-    async def fail(self: SqlRecords, end: SessionEnd) -> SessionRow | None:
-        if end.epoch == leases[1].epoch:
-            raise StorageError("the disk is full")
-        return await end_session(self, end)
-
-    monkeypatch.setattr(SqlRecords, "end_session", fail)
-    engine.send(second, third)
-    await settle()
-    await control.live.journal.written()
-    await engine.nothing_more()
-    # The next connection tells both again.
-    monkeypatch.undo()
-    again = FakeEngine(control)
-    again.send(Hello(VERSION, "engine-1", (), (leases[1].epoch, leases[2].epoch)), second, third)
-    await again.next(Welcome)
-    assert [await again.next(Noted) for _ in range(2)] == [Noted(2), Noted(3)]
-    assert await control.live.store.open_sessions() == []
 
 
 # Hearing
@@ -489,6 +435,29 @@ async def test_a_refusal_of_the_engine_is_noted_when_it_is_durable(control: Cont
     assert (row.code, row.stream, row.account, row.domain) == (428, "..", "1", "push2.demo.test")
 
 
+async def test_behind_what_could_not_be_written_nothing_is_noted(control: Control, engine: FakeEngine) -> None:
+    """Noted stands for all before it: the engine would forget what is nowhere else."""
+    leases = [await engine.admitted(), await engine.admitted(OTHER)]
+    await control.live.journal.written()
+    gate = gated(control.live)
+    gate.fails = 1
+    engine.send(ended(leases[0], 1))
+    await settle()
+    await control.live.journal.written()
+    engine.send(ended(leases[1], 2))
+    await engine.nothing_more()
+    assert [row.epoch for row in await history_of(control.live)] == [leases[1].epoch]
+    await engine.leave()
+    # It has both still, and tells them again.
+    again = FakeEngine(control)
+    again.send(Hello(VERSION, again.name, (), (leases[0].epoch, leases[1].epoch)))
+    again.send(ended(leases[0], 1), ended(leases[1], 2))
+    await again.next(Welcome)
+    assert [(await again.next(Noted)).number for _ in range(2)] == [1, 2]
+    rows = await history_of(control.live)
+    assert {row.epoch: row.reason for row in rows} == {lease.epoch: "publisher left" for lease in leases}
+
+
 async def test_an_end_that_is_told_again_is_one_end(control: Control, engine: FakeEngine) -> None:
     lease = await engine.admitted()
     engine.send(ended(lease, 1))
@@ -525,11 +494,13 @@ async def test_an_end_that_the_engine_is_about_to_tell_is_waited_for(control: Co
     again.send(Hello(VERSION, again.name, (), (lease.epoch,)))
     await again.next(Welcome)
     assert await history_of(control.live) == []
-    again.send(ended(lease, 1, reason=EndReason.SILENT))
+    last = ended(lease, 1, reason=EndReason.SILENT)
+    again.send(last)
     await again.next(Noted)
     (row,) = await history_of(control.live)
     assert (row.reason, row.push_domain) == ("publisher silent", "push.demo.test")
-    assert row.began_at == START
+    assert last.last is not None
+    assert row.began_at == last.last.began_at
 
 
 async def test_an_admitted_publish_that_came_to_nothing_is_no_history(control: Control, engine: FakeEngine) -> None:
@@ -595,6 +566,27 @@ async def test_a_session_that_nobody_wrote_down_is_written_when_it_is_taken_over
 
 
 # Bans that come between
+
+
+async def test_a_ban_while_an_admission_is_being_written_is_what_counts(control: Control, engine: FakeEngine) -> None:
+    """The drop finds nobody yet: so the publish must not come behind it."""
+    gate = gated(control.live)
+    gate.opened.clear()
+    engine.send(asked(ask=7))
+    await gate.waiting.wait()
+    banning = asyncio.create_task(bans.ban(control.live, ME, DEMO))
+    drop = await engine.next(Drop)
+    engine.send(Dropped(drop.command, None))
+    gate.opened.set()
+    refused = await engine.next(Refused)
+    assert (refused.ask, refused.code) == (7, 423)
+    async with asyncio.timeout(DEADLINE_S):
+        await banning
+    assert len(control.live.sessions) == 0
+    assert [row.code for row in await refusals_of(control.live)] == [423]
+    assert await control.live.store.open_sessions() == []
+    # It never was on air, and is no history.
+    assert await history_of(control.live) == []
 
 
 async def test_a_ban_right_after_an_admission_is_heard_behind_it(control: Control, engine: FakeEngine) -> None:

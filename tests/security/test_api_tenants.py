@@ -13,9 +13,9 @@ from penstock.clouds.contract import Credentials
 from penstock.clouds.kingsoft.streams import OPERATIONS
 from penstock.domain import accounts
 from penstock.storage.rows import AccessKey
-from tests.api.kingsoft.front import THEIRS, WHERE, Front, opened_front
-from tests.api.kingsoft.kit import DAY, NOW, on_air, published, turned_away
-from tests.clock import START
+from tests.api.kingsoft.front import THEIRS
+from tests.api.kingsoft.kit import DAY, NOW
+from tests.security.api import Fort, fort
 
 VHOSTS = ["demo", "other", "Demo", "demo ", "*", "%", "demo,other", "push.demo.test"]
 DOMAINS = ["push.demo.test", "push.other.test", "pull.demo.test", "*", "%"]
@@ -23,14 +23,9 @@ STREAMS = ["cam", "banned", "*", "%"]
 
 
 @pytest.fixture
-async def front() -> AsyncIterator[Front]:
-    """A stream of account 1 on air, one that is banned, and a history of both kinds."""
-    async with opened_front() as front:
-        on_air(front.live, "cam")
-        await published(front.live, "cam", START, START)
-        await turned_away(front.live, "cam", START)
-        assert (await front.call("ForbidStream", {**WHERE, "Stream": "banned"})).code == "0"
-        yield front
+async def held() -> AsyncIterator[Fort]:
+    async with fort() as held:
+        yield held
 
 
 def values_of(action: str, vhost: str, domain: str, stream: str) -> dict[str, Any]:
@@ -49,36 +44,38 @@ def values_of(action: str, vhost: str, domain: str, stream: str) -> dict[str, An
 @pytest.mark.parametrize("action", OPERATIONS)
 @pytest.mark.parametrize("is_sub_account", [False, True])
 async def test_26_no_guess_shows_or_changes_anything_of_another_account(
-    front: Front, action: str, is_sub_account: bool
+    held: Fort, action: str, is_sub_account: bool
 ) -> None:
     credentials = THEIRS
     if is_sub_account:
-        await accounts.add_key(front.live, AccessKey(access_key="AKsub", secret_key="s", account="2", sub_account=True))
+        await accounts.add_key(
+            held.front.live, AccessKey(access_key="AKsub", secret_key="s", account="2", sub_account=True)
+        )
         credentials = Credentials("AKsub", "s")
     for vhost, domain, stream in itertools.product(VHOSTS, DOMAINS, STREAMS):
         values = values_of(action, vhost, domain, stream)
-        answer = await front.call(action, values, credentials=credentials)
+        answer = await held.front.call(action, values, credentials=credentials)
         if answer.code == "0":
             assert vhost == "other"
             assert not answer.data.get("Count", answer.data.get("Total", answer.data.get("CheckResult", 0)))
-    live = front.live
+    live = held.front.live
     assert [ban.stream.stream for ban in live.bans.in_force(live.clock.now()) if ban.stream.vhost == "demo"] == [
         "banned"
     ]
     assert [session.lease.stream.vhost for session in live.sessions.on_air()] == ["demo"]
 
 
-async def test_26_a_playback_domains_id_is_no_way_in(front: Front) -> None:
+async def test_26_a_playback_domains_id_is_no_way_in(held: Fort) -> None:
     for number in range(1, 20):
         values = {"UniqueName": "other", "App": "live", "DomainIds": str(number)}
-        answer = await front.call("ListRealtimeStreamsInfo", values, credentials=THEIRS)
+        answer = await held.front.call("ListRealtimeStreamsInfo", values, credentials=THEIRS)
         assert answer.code == "4201"
 
 
-async def test_26_what_is_not_there_and_what_is_not_ones_own_look_alike(front: Front) -> None:
+async def test_26_what_is_not_there_and_what_is_not_ones_own_look_alike(held: Fort) -> None:
     for action in OPERATIONS:
         said = [
-            await front.call(action, values_of(action, vhost, "push.demo.test", "cam"), credentials=THEIRS)
+            await held.front.call(action, values_of(action, vhost, "push.demo.test", "cam"), credentials=THEIRS)
             for vhost in ("demo", "nosuch")
         ]
         assert {answer.code for answer in said} == {"6406"}
