@@ -139,7 +139,7 @@ class EngineLink:
             # A control process that was killed may not have written down that it began.
             session.began_at = session.began_at or live.clock.at(told.last.began_at)
         end = records.end_of(session, told.detail)
-        self._note(live.journal.put(lambda store: store.end_session(end)), told.number)
+        self._note(live.journal.put(partial(_write_told_end, end)), told.number)
 
     def _lost(self, live: Live, sessions: list[Session], detail: str) -> None:
         """Sessions whose end nobody told: it is now."""
@@ -259,6 +259,12 @@ class EngineLink:
 
 
 async def _write_end(end: SessionEnd, store: Records) -> None:
+    await store.end_session(end)
+
+
+async def _write_told_end(end: SessionEnd, store: Records) -> None:
+    # With its link an engine was thought lost: its own word is the better one.
+    await store.reopen_session(end.epoch, str(EndReason.ENGINE_LOST))
     await store.end_session(end)
 
 

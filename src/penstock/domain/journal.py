@@ -61,13 +61,15 @@ class Journal:
             async with self._store.transaction() as records:
                 for write, _ in batch:
                     await write(records)
-        except PenstockError as error:
+        except Exception as error:
             if len(batch) > 1:
                 # One of them is at fault; the others are to be kept.
                 for one in batch:
                     await self._write([one])
                 return
-            log.error("could not be written down: %s", error)
+            # A fault of our own must not keep those waiting who wait for what comes behind it.
+            is_ours = not isinstance(error, PenstockError)
+            log.error("could not be written down: %s", error, exc_info=is_ours)
             _tell(batch, False)
         else:
             _tell(batch, True)
