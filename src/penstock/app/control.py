@@ -74,7 +74,6 @@ class Control:
         self._file = file
         self.store = store
         self.engine = EngineLink()
-        self.explanations = Explanations()
         self.live = Live(
             clock=clock,
             rules=rules_of(config),
@@ -87,6 +86,7 @@ class Control:
             usage=UsageLedger(),
             engine=self.engine,
         )
+        self.explanations = Explanations(self.live.registry)
         self._timers: list[asyncio.Task[None]] = []
         self._servers: list[HttpServer] = []
         self._reloading: asyncio.Task[None] | None = None
