@@ -33,7 +33,8 @@ bench: $(VENV)/.dev ## measure, beside the servers that Debian has
 	@tools/peers.sh
 	@$(BIN)/python -m bench.run all
 
-docs: $(VENV)/.dev ## write the pages that are made from the code
+docs: $(VENV)/.dev ## write the pages that are made from the code, and the SDK's methods
+	@$(BIN)/python -m tools.clients
 	@$(BIN)/python -m tools.docs
 
 clean: ## remove the environment, caches and build results; data/ stays

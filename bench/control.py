@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
 from bench.processes import BenchError
-from bench.servers import APP, Running
+from bench.servers import APP, CREDENTIALS, PUSH_DOMAIN, WITH_API, Running
+from penstock.clouds.http import Endpoint
+from penstock.clouds.kingsoft import streams, wire
 from penstock.link import socket as link
 from penstock.link.messages import VERSION, AnyMessage, Drop, Dropped, EndReason, Hello, Vhost, Welcome
 from penstock.model import StreamId
@@ -98,4 +101,35 @@ class PenstockControl:
                 waiting.exception()  # nobody may be waiting for this one
 
 
-CONTROLS: dict[str, Callable[[Running], Control]] = {"penstock": PenstockControl, "nginx-rtmp": NginxControl}
+class KlsControl:
+    """Penstock's API as an SDK's user has it: a signed ForbidStream that only cuts."""
+
+    def __init__(self, at: Running) -> None:
+        self._endpoint = Endpoint("http", f"127.0.0.1:{at.ports.api}")
+        self._port = at.ports.api
+        self._vhost = at.server.vhost
+
+    async def prepare(self) -> None:
+        self._reader, self._writer = await asyncio.open_connection("127.0.0.1", self._port)
+
+    async def drop(self, stream: str) -> None:
+        ask = streams.ForbidStream(
+            unique_name=self._vhost, app=APP, pubdomain=PUSH_DOMAIN, stream=stream, forbid_till_unix_time=streams.KICK
+        )
+        request = wire.encode_request(ask, CREDENTIALS, datetime.now(UTC), self._endpoint)
+        lines = "".join(f"{name}: {value}\r\n" for name, value in request.headers)
+        head = f"{request.method} {request.target} HTTP/1.1\r\n{lines}Content-Length: {len(request.body)}\r\n\r\n"
+        self._writer.write(head.encode() + request.body)
+        answer = await asyncio.wait_for(self._reader.readuntil(b'"RetCode":0'), _ANSWER_S)
+        if b" 200" not in answer.split(b"\r\n", 1)[0]:
+            raise BenchError(f"ForbidStream: {answer[:100]!r}")
+
+    def release(self) -> None:
+        self._writer.close()
+
+
+CONTROLS: dict[str, Callable[[Running], Control]] = {
+    "penstock": PenstockControl,
+    "nginx-rtmp": NginxControl,
+    WITH_API.name: KlsControl,
+}

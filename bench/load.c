@@ -1,6 +1,6 @@
-/* load: RTMP publishers and HTTP-FLV or RTMP players, cheap enough to share a core among thousands.
+/* load: RTMP publishers, HTTP-FLV or RTMP players, and API callers, cheap enough to share a core among thousands.
  *
- * This file has what both sub-commands stand on; load.h tells where the rest is.  `load --help`
+ * This file has what all sub-commands stand on; load.h tells where the rest is.  `load --help`
  * lists the options.  Linux only: epoll, MSG_TRUNC on TCP, /proc.
  */
 #define _GNU_SOURCE
@@ -25,7 +25,7 @@
 /* ---- options ------------------------------------------------------------------------------ */
 
 struct options opt = {
-    .protocol = "flv", .vhost = "127.0.0.1", .app = "live", .stream = "s", .pids = "",
+    .protocol = "flv", .vhost = "127.0.0.1", .app = "live", .stream = "s", .pids = "", .expect = "",
     .port = 1935, .count = 1, .sample = 20, .chunk = 4096,
     .duration = 10, .spread = 2, .ramp = 400, .settle = 20, .warm = 3, .slack = 0.4,
 };
@@ -38,28 +38,30 @@ static const struct option_spec {
     const char *help;
 } specs[] = {
     {"port", WHOLE, &opt.port, "the server's port on 127.0.0.1"},
-    {"count", WHOLE, &opt.count, "how many publishers or players"},
+    {"count", WHOLE, &opt.count, "how many publishers or players; call: connections"},
     {"vhost", TEXT, &opt.vhost, "host named in tcUrl and in the Host header"},
     {"app", TEXT, &opt.app, "application"},
     {"stream", TEXT, &opt.stream, "stream; publishers of several add 0, 1, ... to it"},
-    {"duration", REAL, &opt.duration, "publish: seconds on air; play: seconds of the measured window"},
+    {"duration", REAL, &opt.duration, "publish: seconds on air; play, call: seconds of the measured window"},
     {"board", TEXT, &opt.board, "file in which publish counts what play compares with"},
-    {"file", TEXT, &opt.file, "publish: FLV file, H.264 and AAC"},
+    {"file", TEXT, &opt.file, "publish: FLV file, H.264 and AAC; call: requests, each behind its length in 4 bytes"},
     {"chunk", WHOLE, &opt.chunk, "publish: chunk size announced and used, 128 or more"},
     {"spread", REAL, &opt.spread, "publish: seconds over which the publishers start"},
     {"protocol", TEXT, &opt.protocol, "play: flv or rtmp"},
     {"ramp", REAL, &opt.ramp, "play: joins per second"},
     {"sample", WHOLE, &opt.sample, "play: how many players parse what they get"},
     {"settle", REAL, &opt.settle, "play: seconds to wait at most for all to have started"},
-    {"warm", REAL, &opt.warm, "play: seconds between that and the window"},
+    {"warm", REAL, &opt.warm, "play, call: seconds of full load before the window"},
     {"slack", REAL, &opt.slack, "play: seconds of media a player may be owed at the window's edge"},
-    {"pids", TEXT, &opt.pids, "play: the server's processes, comma-separated"},
+    {"pids", TEXT, &opt.pids, "play, call: the server's processes, comma-separated"},
+    {"rate", REAL, &opt.rate, "call: calls a second; 0 = each connection as soon as it was answered"},
+    {"expect", TEXT, &opt.expect, "call: text that must be in the body of each answer"},
     {"until-closed", WHOLE, &opt.until_closed, "play: 1 = no window; hold on until the server closes all, or --duration"},
 };
 enum { SPECS = sizeof specs / sizeof *specs };
 
 static void usage_text(FILE *to) {
-    fprintf(to, "usage: load publish|play [--option value ...]\n\n");
+    fprintf(to, "usage: load publish|play|call [--option value ...]\n\n");
     for (int i = 0; i < SPECS; i++) fprintf(to, "  --%-13s %s\n", specs[i].name, specs[i].help);
 }
 
@@ -144,6 +146,18 @@ struct board *open_board(bool create) {
     return board;
 }
 
+uint8_t *read_whole(const char *path, size_t *size) {
+    FILE *f = fopen(path, "rb");
+    if (!f) fail("%s: cannot be opened", path);
+    fseek(f, 0, SEEK_END);
+    *size = (size_t)ftell(f);
+    rewind(f);
+    uint8_t *data = allocate(*size);
+    if (fread(data, 1, *size, f) != *size) fail("%s: cannot be read", path);
+    fclose(f);
+    return data;
+}
+
 /* ---- /proc -------------------------------------------------------------------------------- */
 
 static void add_process(struct usage *u, long pid) {
@@ -201,6 +215,27 @@ double own_cpu_s(void) {
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
+/* ---- reports ------------------------------------------------------------------------------ */
+
+static int by_value(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+double quantile(double *values, size_t n, double part) {
+    if (!n) return -1;
+    qsort(values, n, sizeof *values, by_value);
+    return values[(size_t)(part * (double)(n - 1) + 0.5)];
+}
+
+void print_usage(const struct usage *empty, const struct usage *from, const struct usage *to, double window_s) {
+    printf(" \"cpu_user_s\": %.3f, \"cpu_system_s\": %.3f, \"rss_before_kib\": %ld, \"rss_after_kib\": %ld,",
+           to->user_s - from->user_s, to->system_s - from->system_s, empty->rss_kib, to->rss_kib);
+    printf(" \"cores_busy\": [");
+    for (int i = 0; i < to->cores; i++) printf("%s%.3f", i ? ", " : "", (to->busy_s[i] - from->busy_s[i]) / window_s);
+    printf("]");
+}
+
 /* ---- sockets ------------------------------------------------------------------------------ */
 
 int dial(void) {
@@ -249,5 +284,6 @@ int main(int argc, char **argv) {
     }
     if (!strcmp(argv[1], "publish")) return publish();
     if (!strcmp(argv[1], "play")) return play();
-    fail("%s: the sub-commands are publish and play", argv[1]);
+    if (!strcmp(argv[1], "call")) return call();
+    fail("%s: the sub-commands are publish, play and call", argv[1]);
 }

@@ -5,6 +5,7 @@
  *   load_rtmp.c     an RTMP client, for both directions
  *   load_publish.c  the sub-command `publish`
  *   load_play.c     the sub-command `play`
+ *   load_call.c     the sub-command `call`
  *
  * The protocol parts know neither sockets nor time: they take bytes in any split and leave in a
  * buffer what is to be sent.  All is one thread; nothing here locks.
@@ -28,9 +29,9 @@ enum { SET_CHUNK_SIZE = 1, ACKNOWLEDGEMENT = 3, USER_CONTROL = 4, WINDOW_SIZE = 
 /* ---- load.c ------------------------------------------------------------------------------- */
 
 struct options {
-    const char *file, *protocol, *vhost, *app, *stream, *board, *pids;
+    const char *file, *protocol, *vhost, *app, *stream, *board, *pids, *expect;
     long port, count, sample, chunk, until_closed;
-    double duration, spread, ramp, settle, warm, slack;
+    double duration, spread, ramp, settle, warm, slack, rate;
 };
 extern struct options opt;
 extern volatile sig_atomic_t interrupted; /* SIGINT or SIGTERM came: stop, and still report */
@@ -44,6 +45,7 @@ struct bytes { uint8_t *at; size_t len, cap; };
 void put(struct bytes *b, const void *data, size_t n);
 void put_be(struct bytes *b, uint64_t value, int width); /* big-endian, `width` bytes */
 uint64_t get_be(const uint8_t *at, int width);
+uint8_t *read_whole(const char *path, size_t *size); /* a file, or the process ends */
 
 /* What the publisher tells the players' process through a small shared file. */
 struct board { _Atomic uint64_t bytes, frames; }; /* of stream 0: FLV tag bytes, video frames */
@@ -54,6 +56,8 @@ enum { MAX_CORES = 256 };
 struct usage { double user_s, system_s, busy_s[MAX_CORES]; long rss_kib; int cores; };
 void read_usage(struct usage *u);
 double own_cpu_s(void);
+void print_usage(const struct usage *empty, const struct usage *from, const struct usage *to, double window_s);
+double quantile(double *values, size_t n, double part); /* sorts; the value at `part` (0 to 1) of the way, -1 of none */
 
 int dial(void); /* a non-blocking socket on its way to 127.0.0.1:--port, or -1 */
 bool flush(int fd, struct bytes *out, size_t *sent); /* false: the connection is gone */
@@ -109,5 +113,6 @@ size_t rtmp_write(struct bytes *out, int csid, uint32_t time_ms, uint8_t type, u
 
 int publish(void);
 int play(void);
+int call(void);
 
 #endif

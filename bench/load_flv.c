@@ -68,18 +68,6 @@ static struct tag make_tag(uint8_t type, uint32_t time_ms, uint8_t *body, uint32
     return tag;
 }
 
-static uint8_t *read_whole(const char *path, size_t *size) {
-    FILE *f = fopen(path, "rb");
-    if (!f) fail("%s: cannot be opened", path);
-    fseek(f, 0, SEEK_END);
-    *size = (size_t)ftell(f);
-    rewind(f);
-    uint8_t *data = allocate(*size);
-    if (fread(data, 1, *size, f) != *size) fail("%s: cannot be read", path);
-    fclose(f);
-    return data;
-}
-
 enum { FILE_HEADER = 9, TAG_HEADER = 11, TAG_SIZE = 4 };
 
 void load_flv(struct flv_file *file, const char *path) {

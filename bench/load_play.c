@@ -196,18 +196,6 @@ static void settle(void) {
 
 /* ---- the report --------------------------------------------------------------------------- */
 
-static int by_value(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-/* Sorts; returns the value at `part` (0 to 1) of the way, or -1 of none. */
-static double quantile(double *values, size_t n, double part) {
-    if (!n) return -1;
-    qsort(values, n, sizeof *values, by_value);
-    return values[(size_t)(part * (double)(n - 1) + 0.5)];
-}
-
 static void print_latencies(void) {
     double *all = allocate(latency_count * sizeof *all);
     double *first = allocate(latency_count * sizeof *first), *last = allocate(latency_count * sizeof *last);
@@ -254,14 +242,6 @@ static void print_shares(double published, double window_s) {
     }
     printf(" \"behind\": %ld, \"refused\": %ld, \"received_bytes\": %.0f, \"share_min\": %.4f, \"share_median\": %.4f,",
            behind, refused, received, quantile(share, (size_t)opt.count, 0), quantile(share, (size_t)opt.count, 0.5));
-}
-
-static void print_usage(const struct usage *empty, const struct usage *from, const struct usage *to, double window_s) {
-    printf(" \"cpu_user_s\": %.3f, \"cpu_system_s\": %.3f, \"rss_before_kib\": %ld, \"rss_after_kib\": %ld,",
-           to->user_s - from->user_s, to->system_s - from->system_s, empty->rss_kib, to->rss_kib);
-    printf(" \"cores_busy\": [");
-    for (int i = 0; i < to->cores; i++) printf("%s%.3f", i ? ", " : "", (to->busy_s[i] - from->busy_s[i]) / window_s);
-    printf("]");
 }
 
 /* ---- the two kinds of run ----------------------------------------------------------------- */

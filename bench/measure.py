@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,8 +48,19 @@ def publishing(setup: Setup, at: Running, *, count: int = 1, seconds: float) -> 
         yield publisher
 
 
-def fanout(setup: Setup, server: Server, protocol: str, players: int, repeat: int) -> Fanout:
-    """One publisher and `players` players of its stream.
+Beside = Callable[[Running], AbstractContextManager[None]]
+
+
+def fanout(
+    setup: Setup,
+    server: Server,
+    protocol: str,
+    players: int,
+    repeat: int,
+    *,
+    beside: Beside = lambda _: nullcontext(),
+) -> Fanout:
+    """One publisher and `players` players of its stream; `beside` is what else the server has to do meanwhile.
 
     Raises:
         BenchError: the server did not start, or did not take the publisher.
@@ -66,7 +77,7 @@ def fanout(setup: Setup, server: Server, protocol: str, players: int, repeat: in
         words += ["--sample", setup.sample, "--settle", setup.settle_s, "--warm", setup.warm_s]
         words += ["--duration", setup.seconds, "--board", folder / "board"]
         words += ["--pids", ",".join(map(str, at.child.pids()))]
-        with load(setup, at, "play", *words) as play:
+        with beside(at), load(setup, at, "play", *words) as play:
             played = play.event(length_s + _GRACE_S)
         summary = finished(publisher)
     if summary["closed_by_server"]:

@@ -7,9 +7,13 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TypeVar
 
-from bench.results import Fanout, Ingest, Kick, Result
+from bench.results import Api, Call, Fanout, Import, Ingest, Kick, Result
 
 REFERENCE = "nginx-rtmp"  # its RTMP players and its publishers are what ratios are taken against
+BARE = "httpx2"  # what a call of the SDK is compared with
+
+WITH_API = "penstock-api"  # the server as it is, with its API open
+ECHO = "starlette"  # what API calls are compared with
 
 T = TypeVar("T")
 
@@ -22,12 +26,21 @@ class Findings:
     def __init__(self, results: Iterable[Result]) -> None:
         self._fanouts: dict[tuple[str, str, int], list[Fanout]] = {}
         self._ingests: dict[tuple[str, int], list[Ingest]] = {}
+        self._calls: dict[tuple[str, str], list[Call]] = {}
         self.kicks: list[Kick] = []
+        self.apis: dict[str, list[Api]] = {}
+        self.imports: list[Import] = []
         for result in results:
             if isinstance(result, Fanout):
                 self._fanouts.setdefault((result.server, result.protocol, result.players), []).append(result)
             elif isinstance(result, Ingest):
                 self._ingests.setdefault((result.server, result.publishers), []).append(result)
+            elif isinstance(result, Api):
+                self.apis.setdefault(result.server, []).append(result)
+            elif isinstance(result, Call):
+                self._calls.setdefault((result.operation, result.caller), []).append(result)
+            elif isinstance(result, Import):
+                self.imports.append(result)
             else:
                 self.kicks.append(result)
 
@@ -47,9 +60,41 @@ class Findings:
         ours, theirs = self.fanout(server, protocol, players), self.fanout(REFERENCE, "rtmp", players)
         return mid(ours, lambda r: r.cpu_us) / mid(theirs, lambda r: r.cpu_us) if ours and theirs else None
 
+    def api_ratio(self, server: str) -> float | None:
+        """Calls a core of a server to the bare echo's, in this run; by CPU, as others may use the core, too."""
+        ours, theirs = self.apis.get(server), self.apis.get(ECHO)
+        return mid(theirs, lambda r: r.cpu_us) / mid(ours, lambda r: r.cpu_us) if ours and theirs else None
+
     def ingest_ratio(self, server: str, publishers: int) -> float | None:
         ours, theirs = self._ingests.get((server, publishers)), self._ingests.get((REFERENCE, publishers))
         return mid(ours, lambda r: r.cpu_ms) / mid(theirs, lambda r: r.cpu_ms) if ours and theirs else None
+
+    @property
+    def calls(self) -> list[list[Call]]:
+        return list(self._calls.values())
+
+    def call_ratio(self, operation: str, measure: Callable[[Call], float], caller: str, to: str) -> float | None:
+        """What a call costs `caller`, to what the same call of the same run costs another."""
+        ours, theirs = self._calls.get((operation, caller)), self._calls.get((operation, to))
+        return mid(ours, measure) / mid(theirs, measure) if ours and theirs else None
+
+    def worst_call(self, to: str) -> float | None:
+        """The largest such ratio of ours, over operations, by CPU and by the clock."""
+        ratios = [
+            self.call_ratio(operation, measure, "penstock", to)
+            for operation, caller in self._calls
+            if caller == "penstock"
+            for measure in (_cpu, _wall)
+        ]
+        return max((ratio for ratio in ratios if ratio is not None), default=None)
+
+
+def _cpu(call: Call) -> float:
+    return call.cpu_us
+
+
+def _wall(call: Call) -> float:
+    return call.wall_us
 
 
 def mid(results: Sequence[T], measure: Callable[[T], float]) -> float:
@@ -122,6 +167,49 @@ def _kick_rows(found: Findings) -> list[list[str]]:
     ]
 
 
+def _api_rows(found: Findings) -> list[list[str]]:
+    return [
+        [
+            server,
+            f"{case[0].connections}",
+            f"{mid(case, lambda r: r.calls_per_s):,.0f}",
+            f"{mid(case, lambda r: r.cpu_us):.0f}",
+            f"{1e6 / mid(case, lambda r: r.cpu_us):,.0f}",
+            _ratio(found.api_ratio(server)),
+            f"{mid(case, lambda r: r.latency_p50_ms):.2f} / {mid(case, lambda r: r.latency_p99_ms):.2f}",
+            f"{max(r.failed for r in case)}",
+            f"{mid(case, lambda r: r.cpu_share):.0%}",
+            f"{mid(case, lambda r: r.load_share):.0%}",
+            f"{mid(case, lambda r: r.foreign_share):.0%}",
+        ]
+        for server, case in found.apis.items()
+    ]
+
+
+def _api_ratio(found: Findings) -> float | None:
+    """An answer that is not the one asked for is no answer: then there is nothing to compare."""
+    failed = any(r.failed for case in found.apis.values() for r in case)
+    return 0.0 if failed else found.api_ratio("penstock")
+
+
+def _import_rows(found: Findings) -> list[list[str]]:
+    return [[f"`{i.statement}`", f"{i.runs}", f"{i.above_ms:.1f}", f"{i.bare_ms:.1f}"] for i in found.imports]
+
+
+def _call_rows(found: Findings) -> list[list[str]]:
+    return [
+        [
+            case[0].caller,
+            case[0].operation,
+            f"{mid(case, _cpu):.0f}",
+            _ratio(found.call_ratio(case[0].operation, _cpu, case[0].caller, BARE)),
+            f"{mid(case, _wall):.0f}",
+            _ratio(found.call_ratio(case[0].operation, _wall, case[0].caller, BARE)),
+        ]
+        for case in found.calls
+    ]
+
+
 @dataclass(frozen=True)
 class Target:
     """`measured` gives None where the run has nothing to judge it by."""
@@ -168,12 +256,27 @@ def _publishers(found: Findings) -> float | None:
     return max(((c[0].publishers, mid(c, lambda r: r.projected)) for c in kept), default=(0, 0.0))[1]
 
 
-def _kicked(measure: Callable[[Kick], float]) -> Callable[[Findings], float | None]:
+def _disturbed(found: Findings) -> float | None:
+    """How much later the slowest pictures are with the API busy, in this run."""
+    calm, *busy = (
+        [*found.fanout(WITH_API, "flv", 1000)],
+        *(case for case in found.fanouts if case[0].server.startswith(f"{WITH_API},")),
+    )
+    if not calm or not busy:
+        return None
+    return mid(busy[0], lambda r: r.latency_p99_ms) - mid(calm, lambda r: r.latency_p99_ms)
+
+
+def _kicked(measure: Callable[[Kick], float], server: str = "penstock") -> Callable[[Findings], float | None]:
     def measured(found: Findings) -> float | None:
-        ours = [k for k in found.kicks if k.server == "penstock" and k.attached >= 500]
+        ours = [k for k in found.kicks if k.server == server and k.attached >= 500]
         return max(map(measure, ours), default=None)
 
     return measured
+
+
+def _imported(statement: str) -> Callable[[Findings], float | None]:
+    return lambda found: next((i.above_ms for i in found.imports if i.statement == statement), None)
 
 
 def _last_player(k: Kick) -> float:
@@ -192,6 +295,13 @@ TARGETS = (
     Target("publishers a core, nobody playing", 600, _publishers, at_least=True),
     Target("kick, 500 attached: publisher closed, p99 ms", 10, _kicked(lambda k: k.publisher_p99_ms)),
     Target("kick, 500 attached: last player closed, p50 ms", 10, _kicked(_last_player)),
+    Target("API: calls a core to a bare Starlette echo's", 0.5, _api_ratio, at_least=True),
+    Target("API: 1,000 calls a second, the p99 of 1,000 players, ms more", 5, _disturbed),
+    Target("API: a kick by ForbidStream: answered, p99 ms", 50, _kicked(lambda k: k.answer_p99_ms, WITH_API)),
+    Target("API: the same: publisher closed, p99 ms", 50, _kicked(lambda k: k.publisher_p99_ms, WITH_API)),
+    Target("import penstock: ms above the interpreter", 80, _imported("import penstock")),
+    Target("a call of the SDK: to httpx2 alone", 1.2, lambda f: f.worst_call(BARE)),
+    Target("a call of the SDK: to ksc-sdk-python", 1.0, lambda f: f.worst_call("ksc-sdk-python")),
 )
 
 _FANOUT = ["server", "players by", "players", "CPU µs / player-s", f"to {REFERENCE}", "RSS KiB / player",
@@ -208,6 +318,11 @@ _INGEST = [
 ]
 _KICK = ["server", "players", "rounds", "publisher closed ms p50 / p99", "first player p50", "last player p50 / p99",
          "left open"]  # fmt: skip
+_API = ["server", "connections", "calls / s", "CPU µs / call", "calls a core", f"to {ECHO}", "latency ms p50 / p99",
+        "failed", "core", "load's core", "foreign"]  # fmt: skip
+
+_IMPORT = ["at the start", "runs", "ms above the interpreter", "interpreter ms"]
+_CALL = ["client", "call", "CPU µs", f"to {BARE}", "µs in all", f"to {BARE}"]
 
 
 def markdown(results: Iterable[Result]) -> str:
@@ -220,6 +335,12 @@ def markdown(results: Iterable[Result]) -> str:
         lines += _table(_INGEST, _ingest_rows(found))
     if found.kicks:
         lines += _table(_KICK, _kick_rows(found))
+    if found.apis:
+        lines += _table(_API, _api_rows(found))
+    if found.imports:
+        lines += _table(_IMPORT, _import_rows(found))
+    if found.calls:
+        lines += _table(_CALL, _call_rows(found))
     judged = [row for target in TARGETS if (row := target.row(found))]
     if judged:
         lines += _table(["target", "", "wanted", "measured"], judged)

@@ -130,6 +130,7 @@ class Kick:
     last_player_p50_ms: float
     last_player_p99_ms: float
     answer_p50_ms: float  # until the command was answered
+    answer_p99_ms: float
     left_open: int  # players, over all rounds
 
     def line(self) -> str:
@@ -140,12 +141,89 @@ class Kick:
         return (
             f"publisher closed after {self.publisher_p50_ms:.2f} ms (p99 {self.publisher_p99_ms:.2f}), "
             f"{players if self.last_player_p50_ms >= 0 else ''}"
-            f"answer {self.answer_p50_ms:.2f} ms, left open {self.left_open}"
+            f"answer {self.answer_p50_ms:.2f} ms (p99 {self.answer_p99_ms:.2f}), left open {self.left_open}"
         )
 
 
-Result = Fanout | Ingest | Kick
-_KINDS: dict[str, type[Fanout] | type[Ingest] | type[Kick]] = {"fanout": Fanout, "ingest": Ingest, "kick": Kick}
+@dataclass(frozen=True)
+class Api:
+    """Calls over connections that are kept, each sent when the one before it was answered."""
+
+    server: str
+    connections: int
+    repeat: int
+    calls_per_s: float
+    cpu_us: float  # per call
+    cpu_share: float  # of the server's core
+    latency_p50_ms: float
+    latency_p99_ms: float
+    failed: int  # answers that were not what was asked for, and connections lost
+    load_share: float  # of the load's core
+    foreign_share: float  # of the server's core, used by others: noise
+
+    @classmethod
+    def of(cls, server: str, repeat: int, called: Event, core: int) -> Api:
+        window_s = called["window_s"]
+        cpu_s = called["cpu_user_s"] + called["cpu_system_s"]
+        return cls(
+            server=server,
+            connections=called["connections"],
+            repeat=repeat,
+            calls_per_s=called["calls"] / window_s,
+            cpu_us=1e6 * cpu_s / max(1, called["calls"]),
+            cpu_share=cpu_s / window_s,
+            latency_p50_ms=called["latency_ms_p50"],
+            latency_p99_ms=called["latency_ms_p99"],
+            failed=called["failed"],
+            load_share=called["load_cpu_share"],
+            foreign_share=max(0.0, called["cores_busy"][core] - cpu_s / window_s),
+        )
+
+    def line(self) -> str:
+        return (
+            f"{self.calls_per_s:.0f} calls/s, {self.cpu_us:.0f} µs each ({self.cpu_share:.0%} of the core), "
+            f"latency {self.latency_p50_ms:.2f}/{self.latency_p99_ms:.2f} ms, failed {self.failed}; "
+            f"load's core {self.load_share:.0%}, foreign {self.foreign_share:.0%}"
+        )
+
+
+@dataclass(frozen=True)
+class Import:
+    """A statement at an interpreter's start, in milliseconds; medians."""
+
+    statement: str
+    runs: int
+    above_ms: float  # more than without it
+    bare_ms: float  # the interpreter alone
+
+    def line(self) -> str:
+        return f"{self.above_ms:.1f} ms above the interpreter's {self.bare_ms:.1f}"
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call over a kept connection to a server that answers at once."""
+
+    caller: str
+    operation: str
+    repeat: int
+    calls: int
+    cpu_us: float  # of the caller's process, its part of the kernel's work included
+    wall_us: float  # with the server's answer in it
+
+    def line(self) -> str:
+        return f"{self.cpu_us:.0f} µs of CPU, {self.wall_us:.0f} µs in all"
+
+
+Result = Fanout | Ingest | Kick | Api | Import | Call
+_KINDS: dict[str, type[Fanout] | type[Ingest] | type[Kick] | type[Api] | type[Import] | type[Call]] = {
+    "fanout": Fanout,
+    "ingest": Ingest,
+    "kick": Kick,
+    "api": Api,
+    "import": Import,
+    "call": Call,
+}
 
 
 def encode(result: Result) -> str:

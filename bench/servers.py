@@ -6,6 +6,7 @@ All listen on 127.0.0.1, take stream `s` of app `live` by RTMP, and ask nobody f
 from __future__ import annotations
 
 import json
+import shutil
 import socket
 import sys
 import time
@@ -17,6 +18,7 @@ from pathlib import Path
 
 from bench import workshop
 from bench.processes import BenchError, Child
+from penstock.clouds.contract import Credentials
 
 APP, STREAM = "live", "s"
 _FIRST_PORT, _PORTS_END = 20000, 32768  # above are the ports that the load's own connections get
@@ -27,6 +29,7 @@ _START_S = 20.0
 class Ports:
     rtmp: int
     http: int
+    api: int  # of the servers that have one
 
     def of(self, protocol: str) -> int:
         return self.rtmp if protocol == "rtmp" else self.http
@@ -43,19 +46,24 @@ class Server(ABC):
     def configure(self, folder: Path, ports: Ports) -> list[str]: ...
 
 
+CREDENTIALS = Credentials("AKBENCH", "SKBENCH/of-the-usual-length-and-looks==")
+PUSH_DOMAIN = "push.demo.test"
+
+
 class Penstock(Server):
     vhost = "demo"
 
-    def __init__(self, name: str, latency: str) -> None:
-        self.name, self._latency = name, latency
+    def __init__(self, name: str, latency: str, *, has_api: bool = False) -> None:
+        self.name, self._latency, self._has_api = name, latency, has_api
 
     def configure(self, folder: Path, ports: Ports) -> list[str]:
         config = folder / "penstock.toml"
         config.write_text(f"""\
 data_dir = "data"
 [api]
-listen = ""
+listen = "{f"127.0.0.1:{ports.api}" if self._has_api else ""}"
 tls_listen = ""
+rate_limits = false
 [media]
 rtmp_listen = "127.0.0.1:{ports.rtmp}"
 http_listen = "127.0.0.1:{ports.http}"
@@ -63,9 +71,13 @@ https_listen = ""
 latency = "{self._latency}"
 [[account]]
 id = "2000000001"
+[[account.key]]
+access_key = "{CREDENTIALS.access_key}"
+secret_key = "{CREDENTIALS.secret_key}"
 [[account.vhost]]
 name = "{self.vhost}"
 apps = ["{APP}"]
+push_domains = ["{PUSH_DOMAIN}"]
 """)
         return [sys.executable, "-m", "penstock", "serve", "--config", str(config)]
 
@@ -144,6 +156,10 @@ SERVERS: dict[str, Server] = {
 }
 
 
+# The same with its API open; measured by itself.
+WITH_API = Penstock("penstock-api", "low", has_api=True)
+
+
 @dataclass(frozen=True)
 class Running:
     """A server that answers."""
@@ -169,7 +185,17 @@ def _free_ports() -> Iterator[int]:
 _ports = _free_ports()  # one run never gives a port twice: old connections may linger on it
 
 
-def _await_port(port: int, child: Child) -> None:
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody listens on, and that this run has not had."""
+    return next(_ports)
+
+
+def await_port(port: int, child: Child) -> None:
+    """Wait until the server answers on `port`.
+
+    Raises:
+        BenchError: it ended, or nothing listens after 20 s.
+    """
     deadline = time.monotonic() + _START_S
     while time.monotonic() < deadline:
         if not child.running:
@@ -188,11 +214,12 @@ def running(server: Server, folder: Path, core: int) -> Iterator[Running]:
     Raises:
         BenchError: it is not installed, or did not start.
     """
+    shutil.rmtree(folder, ignore_errors=True)  # of a measurement that is made again
     folder.mkdir(parents=True)
-    ports = Ports(rtmp=next(_ports), http=next(_ports))
+    ports = Ports(rtmp=free_port(), http=free_port(), api=free_port())
     command = server.configure(folder, ports)
     with Child(command, core=core, log=folder / "server.log", cwd=folder) as child:
         for port in (ports.rtmp, ports.http):
-            _await_port(port, child)
+            await_port(port, child)
         time.sleep(0.5)  # what a server still does after its first answer is not to be measured
         yield Running(server, child, ports, folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,9 +12,12 @@ from cyclopts import App
 
 from penstock.admin.verbs import VERBS
 from penstock.cli import main
+from penstock.cli.welcome import Places, welcome
+from penstock.clouds.members import members_of
 from penstock.config import Config, load, settings
 from penstock.settings import Setting
-from tools import docs
+from tools import docs, operations, picture
+from tools.clients import CLIENTS, snake
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("bench/*.md")])
@@ -107,6 +111,40 @@ def test_every_usage_begins_with_its_command() -> None:
         assert re.fullmatch(rf"penstock {command}( \[?[A-Z_.]+\]?)*", usage)
 
 
+def section(operation: str) -> str:
+    """Return what the page of operations says of one."""
+    page = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
+    (found,) = re.findall(rf"^### `{operation}`\n(.*?)(?=^###? )", page, re.MULTILINE | re.DOTALL)
+    return str(found)
+
+
+@pytest.mark.parametrize(
+    ("name", "action"), [(name, action) for name, wire in CLIENTS.items() for action in wire.OPERATIONS]
+)
+def test_every_operation_is_described_whole(name: str, action: str) -> None:
+    operation = CLIENTS[name].OPERATIONS[action]
+    told = section(snake(action))
+    rows = {(name, wire) for name, wire in re.findall(r"^\| `(\S+)` \| ([^,|]+?)(?:, [^|]*)? \|", told, re.MULTILINE)}
+    for member in (*members_of(operation), *members_of(operation.result)):
+        assert (member.name, member.wire_name) in rows
+    assert f"**{action}**, {operation.about.method}; {operation.about.effect}" in told
+    assert all(f"`{error.__name__}` (" in told for error in operation.about.errors)
+    rate = operation.about.rate
+    assert rate is None or f"{rate.calls} calls a {'minute' if rate.per_s == 60 else 'second'}" in told
+
+
+def test_every_cloud_with_a_client_has_its_operations_described() -> None:
+    assert {each.client: each.wire for each in operations.CLOUDS} == CLIENTS
+
+
+@pytest.mark.parametrize("cloud", operations.CLOUDS, ids=lambda cloud: cloud.client)
+def test_every_error_of_a_cloud_is_named_with_its_code(cloud: operations.Cloud) -> None:
+    page = operations.page()
+    codes = {str(code.code) for code in cloud.errors.values()} | cloud.only_read.keys()
+    assert [code for code in codes if not re.search(rf"\b{code}\b", page)] == []
+    assert [error.__name__ for error in cloud.errors if f"`{error.__name__}`" not in page] == []
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_within_the_project_lead_somewhere(page: Path) -> None:
     assert list(dead_links(page)) == []
@@ -120,6 +158,21 @@ def test_a_dead_link_would_be_seen(tmp_path: Path) -> None:
         "[e](#here)\n```\n[f](also-gone.md)\n```\n[g]: gone-too.md\n# Here\n"
     )
     assert [dead.split(": ")[1] for dead in dead_links(page)] == ["gone.md", "other.md#not-a-heading", "gone-too.md"]
+
+
+def test_the_readmes_picture_shows_what_the_server_prints_today() -> None:
+    shown: dict[str, str] = {}
+    for line, text in re.findall(r"clip-path=\"url\(#(\S+?)\)\"[^>]*>(.*?)</text>", picture.PICTURE.read_text()):
+        shown[line] = shown.get(line, "") + html.unescape(text).replace("\xa0", " ")
+    words = {word for text in shown.values() for word in re.split(r" {2,}", text)}
+
+    config = Config(data_dir=picture.FOLDER / "data")
+    ports = {"rtmp": 1935, "http": 8081, "https": 8444}
+    printed = welcome(Places.of(config, ports), config, (1024, 1024), on_air="test")
+    wanted = {word for line in printed.splitlines() for word in re.split(r" {2,}", line.strip())}
+    # How many files may be open is the machine's own.
+    missing = wanted - words - {"1024"}
+    assert missing == set(), "run `python tools/picture.py`"
 
 
 def test_no_file_names_a_place_on_somebodys_machine() -> None:

@@ -11,13 +11,16 @@ from pathlib import Path
 
 import pytest
 
+import penstock
+
 SOURCE = Path(__file__).resolve().parent.parent / "src"
 PACKAGE = "penstock"
 
 # From the top; a room may import any room of a later row. "" is the package itself: its version.
 ORDER = (
     {"__main__"},
-    {"cli", "testing"},
+    {"testing"},
+    {"cli"},
     {"supervisor"},
     {"processes"},
     {"app"},
@@ -42,11 +45,34 @@ FORBIDDEN = (
     *(("", f"{PACKAGE}.{room}", "the package itself loads no room") for room in RANK if room),
 )
 
+# What the package itself hands out comes from these, when it is first used. It names them for type checkers.
+HANDING_OUT = {"sdk", "errors"}
+# What a client of a cloud needs; nothing else is loaded with it.
+SDK_ROOMS = {"", "sdk", "clouds", "model", "errors"}
+
+
+def is_for_types(node: ast.AST) -> bool:
+    """True for `if TYPE_CHECKING:`, whose body never runs."""
+    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+
+
+def running(node: ast.AST) -> Iterator[ast.AST]:
+    """Walk what runs, which is all but imports for type checkers."""
+    yield node
+    for child in ast.iter_child_nodes(node):
+        if not is_for_types(child):
+            yield from running(child)
+
 
 def imported(path: Path, source: str) -> Iterator[tuple[int, str]]:
-    """Yield (line, module) for each import of a file below `SOURCE`, in absolute names."""
+    """Yield (line, module) for each import of a file below `SOURCE`, in absolute names.
+
+    What stands there for type checkers counts too: a room that knows another's types depends on it. The
+    package itself alone is excused, as whoever imports any room runs it first.
+    """
     package = path.with_suffix("").parts[:-1]
-    for node in ast.walk(ast.parse(source)):
+    tree = ast.parse(source)
+    for node in running(tree) if path == Path(PACKAGE) / "__init__.py" else ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -119,6 +145,8 @@ def test_imports_run_one_way() -> None:
         ("protocols/rtmp/chunk.py", "from ...config import Config", "config stands beside it"),
         ("errors.py", "from penstock.model import Kind", "model stands above it"),
         ("__init__.py", "from penstock.model import Kind", "the package itself loads no room"),
+        ("__init__.py", "if not TYPE_CHECKING:\n    import penstock.sdk.kingsoft", ":2: penstock may not import"),
+        ("engine/hub.py", "if TYPE_CHECKING:\n    from penstock.servers import rtmp", "servers stands above it"),
         ("link/local.py", "import penstock.cellar", "no rank for the room 'cellar'"),
     ],
 )
@@ -137,6 +165,7 @@ def test_a_forbidden_import_is_named_with_its_place_and_rule(path: str, source: 
         ("engine/hub.py", "import asyncio\nfrom penstock.protocols import flv\nfrom .stream import Stream"),
         ("protocols/rtmp/chunk.py", "import timeit\nfrom ..amf0 import decode\nfrom penstock.model import Kind"),
         ("model.py", "import time\nfrom penstock.errors import DomainError"),
+        ("__init__.py", "if TYPE_CHECKING:\n    from penstock.sdk.kingsoft import Kingsoft"),
     ],
 )
 def test_what_the_order_allows_is_not_named(path: str, source: str) -> None:
@@ -148,13 +177,6 @@ def test_a_room_without_a_rank_is_an_error() -> None:
         list(violations(Path("penstock/cellar/wine.py"), ""))
 
 
-SERVER_ROOMS = {"app", "processes", "supervisor", "servers", "engine", "domain", "storage", "tls"}
-SERVER_MODULES = {
-    *("asyncio", "http", "multiprocessing", "socket", "ssl"),
-    *("alembic", "av", "cryptography", "h11", "sqlalchemy", "uvloop"),
-}
-
-
 def loaded_by(statement: str) -> set[str]:
     """Return the modules that a fresh interpreter has after `statement`, and had not before."""
     code = f"import sys; before = set(sys.modules); {statement}; print(*sorted(set(sys.modules) - before))"
@@ -163,12 +185,56 @@ def loaded_by(statement: str) -> set[str]:
     return set(answer.stdout.split())
 
 
-def test_importing_the_package_loads_no_server_code() -> None:
+def rooms(modules: set[str]) -> set[str]:
+    return {room for module in modules if (room := room_of(module)) is not None}
+
+
+def packages(modules: set[str]) -> set[str]:
+    """Return what others made, and pip installed."""
+    return {module.partition(".")[0] for module in modules} - sys.stdlib_module_names - {PACKAGE}
+
+
+def test_importing_the_package_loads_no_room_and_no_library() -> None:
     modules = loaded_by("import penstock")
-    assert PACKAGE in modules
-    assert {module.partition(".")[0] for module in modules} & SERVER_MODULES == set()
-    assert {room_of(module) for module in modules} & SERVER_ROOMS == set()
+    assert (rooms(modules), packages(modules)) == ({""}, set())
+    # Half of these would be more than the rest of it.
+    assert modules & {"asyncio", "dataclasses", "inspect", "logging", "socket", "ssl", "typing"} == set()
 
 
-def test_server_code_would_be_seen() -> None:
-    assert {"asyncio", "socket"} <= loaded_by("import penstock, asyncio")
+@pytest.mark.parametrize("name", ["Kingsoft", "AsyncKingsoft"])
+def test_making_a_client_loads_neither_the_server_nor_http(name: str) -> None:
+    modules = loaded_by(f"import penstock; penstock.{name}(access_key='a', secret_key='b')")
+    assert rooms(modules) == SDK_ROOMS
+    assert packages(modules) <= {"msgspec", "typing_extensions"}
+    assert modules & {"asyncio", "http.client", "socket", "ssl"} == set()
+
+
+def test_what_is_loaded_would_be_seen() -> None:
+    modules = loaded_by("import penstock.engine.hub, h11")
+    assert {"engine", "protocols"} <= rooms(modules)
+    assert "h11" in packages(modules)
+
+
+def test_the_package_hands_out_what_it_says() -> None:
+    source = (SOURCE / PACKAGE / "__init__.py").read_text(encoding="utf-8")
+    (for_types,) = (node for node in ast.walk(ast.parse(source)) if is_for_types(node))
+    named = {alias.name for node in ast.walk(for_types) if isinstance(node, ast.ImportFrom) for alias in node.names}
+    assert named == penstock._HANDED_OUT.keys()
+    assert set(penstock.__all__) == named | {"__version__"} == set(dir(penstock))
+    assert rooms({module for module, _ in penstock._HANDED_OUT.values()}) <= HANDING_OUT
+    assert [getattr(penstock, name) for name in penstock.__all__]
+
+
+def test_what_it_hands_out_is_the_thing_itself() -> None:
+    from penstock import AsyncKingsoft, Kingsoft, errors
+    from penstock.sdk import kingsoft
+
+    assert (AsyncKingsoft, Kingsoft) == (kingsoft.AsyncKingsoft, kingsoft.Kingsoft)
+    assert issubclass(errors.NotFound, errors.PenstockError)
+
+
+def test_another_name_is_an_ordinary_error() -> None:
+    with pytest.raises(AttributeError, match=r"module 'penstock' has no attribute 'Kingsfot'"):
+        _ = penstock.Kingsfot  # type: ignore[attr-defined]
+    with pytest.raises(ImportError, match="cannot import name 'Kingsfot'"):
+        from penstock import Kingsfot  # type: ignore[attr-defined]  # noqa: F401

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from penstock.config import settings
 from penstock.settings import Setting
-from tools import cli_docs
+from tools import cli_docs, operations
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 
@@ -60,13 +60,13 @@ publish_valid_s = 0
 
 ABOUT = {
     "": "On top of the file, before the first `[section]`.",
-    "api": "The management APIs and the console, and the certificate of every TLS listener.",
+    "api": "The management APIs, and the certificate of every TLS listener.",
     "media": "Publishers and players: where they connect, and how the engine treats them.",
     "storage": "Where bans, sessions and accounts are kept.",
-    "analytics": "Where usage is kept for reports.",
+    "analytics": "Where usage is to be kept for reports; nothing is kept yet.",
     "link": "How the control process and the engine process talk to each other.",
-    "network": "What the server itself may connect to.",
-    "retention": "How long sessions, refusals and explanations are kept.",
+    "network": "What the server itself may connect to; it connects to nothing yet.",
+    "retention": "How long sessions, refusals and explanations are kept; a reload applies it.",
     "account[]": "`[[account]]`, once for each customer; nobody sees another account's streams.",
     "account[].key[]": "`[[account.key]]`, below its account: an access key.",
     "account[].vhost[]": "`[[account.vhost]]`, below its account: domains whose streams belong together.",
@@ -113,7 +113,7 @@ def _last(key: str) -> str:
     return key.rpartition(".")[2]
 
 
-PAGES = {"cli.md": cli_docs.page, "configuration.md": configuration}
+PAGES = {"cli.md": cli_docs.page, "configuration.md": configuration, "operations.md": operations.page}
 
 
 def main() -> None:

@@ -152,13 +152,13 @@ SignOrder = Annotated[
 
 
 class Api(Section, frozen=True, kw_only=True):
-    """The management APIs and the console."""
+    """The management APIs."""
 
     listen: Listener = "127.0.0.1:8080"
     """Where the management APIs answer, without TLS."""
 
     tls_listen: Listener = "127.0.0.1:8443"
-    """The same in TLS; one of the clouds' SDKs can only speak https."""
+    """The same in TLS. Some SDKs can only speak https."""
 
     trusted_proxies: Networks = ()
     """Addresses or networks of reverse proxies whose `X-Forwarded-For` is believed; from anyone else the header is
@@ -191,7 +191,8 @@ class Media(Section, frozen=True, kw_only=True):
     """HTTP players in TLS: a page that came by https can play nothing else."""
 
     public_host: Host = ""
-    """Host put into the URLs that are handed out; empty: the address that a door listens on."""
+    """Host put into the URLs that are handed out, and what KLS's `Node` is; empty: the address that a door listens
+    on."""
 
     default_vhost: VhostName = ""
     """Vhost of a stream whose host is no configured domain and that names none by `?vhost=`; empty: the only vhost
@@ -297,7 +298,7 @@ class Analytics(Section, frozen=True, kw_only=True):
     """Where usage is kept for reports."""
 
     url: Annotated[Literal["duckdb"], Secret, Form('"duckdb" for now: ClickHouse comes later')] = "duckdb"
-    """`duckdb`: a file in `data_dir` (ClickHouse comes later)."""
+    """`duckdb`: a file in `data_dir` (ClickHouse comes later); none is made yet."""
 
 
 class Link(Section, frozen=True, kw_only=True):

@@ -43,6 +43,7 @@
     └── CallError               SDK side
         ├── TransportError      no answer
         ├── AdminError          a server's refusal of its operator (kind, message)
+        ├── WaitTimeout         (and a TimeoutError) what was waited for did not come
         └── ApiError            (cloud, code, message, request_id, status, kind)
 
 A fault of our own is an ``AssertionError`` and is never caught by name.
@@ -281,6 +282,10 @@ class AdminError(CallError):
 
     def __reduce__(self) -> tuple[object, ...]:
         return type(self), (self.kind, self.message)
+
+
+class WaitTimeout(CallError, TimeoutError):
+    """What was waited for did not come in time."""
 
 
 class ApiError(CallError):

@@ -21,8 +21,6 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from penstock.app.control import Control, reloaded
-from penstock.app.engine import Engine, Listeners
 from penstock.config import Config, load
 from penstock.errors import ConfigError
 from penstock.storage.errors import StorageError
@@ -71,6 +69,8 @@ def set_up_logging(level: str) -> None:
 
 @contextlib.asynccontextmanager
 async def _engine(boot: Boot) -> AsyncIterator[None]:
+    from penstock.app.engine import Engine, Listeners  # noqa: PLC0415  each process loads what it runs
+
     assert boot.link_fd is not None
     listeners = Listeners(**{name: socket.socket(fileno=fd) for name, fd in boot.listeners.items()})
     engine = Engine(boot.config, listeners)
@@ -84,11 +84,13 @@ async def _engine(boot: Boot) -> AsyncIterator[None]:
 
 @contextlib.asynccontextmanager
 async def _control(boot: Boot) -> AsyncIterator[None]:
+    from penstock.app.control import Control  # noqa: PLC0415  each process loads what it runs
+
     listeners = {name: socket.socket(fileno=fd) for name, fd in boot.listeners.items()}
     file = Path(boot.config_file) if boot.config_file is not None else None
     control = await Control.open(_latest(boot, file), file=file, dev=boot.dev)
     try:
-        await control.start(listeners)
+        control.start(listeners)
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, control.reload_soon)
         following = asyncio.create_task(control.follow(Path(boot.link_path)))
         await control.engine.connected.wait()
@@ -100,6 +102,8 @@ async def _control(boot: Boot) -> AsyncIterator[None]:
 
 def _latest(boot: Boot, file: Path | None) -> Config:
     """The settings as the file has them now: it may have been reloaded since the server started."""
+    from penstock.app.control import reloaded  # noqa: PLC0415  loaded by now
+
     try:
         return reloaded(boot.config, load(file, os.environ))
     except ConfigError as error:

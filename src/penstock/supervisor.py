@@ -24,6 +24,7 @@ from typing import IO, Any, Final
 
 from msgspec import Struct
 
+from penstock.admin.contract import SOCKET_NAME
 from penstock.app.certificates import tls_context
 from penstock.config import Config, parse_listen
 from penstock.errors import ConfigError
@@ -46,7 +47,6 @@ LONGEST_SOCKET_PATH: Final = 100
 MEDIA_DOORS: Final = {"rtmp": "rtmp_listen", "rtmps": "rtmps_listen", "http": "http_listen", "https": "https_listen"}
 API_DOORS: Final = {"api": "listen", "api_tls": "tls_listen"}
 TLS_DOORS: Final = frozenset({"rtmps", "https", "api_tls"})
-ADMIN: Final = "control.sock"
 
 
 class Child:
@@ -322,14 +322,14 @@ def _bind_admin(data_dir: Path) -> Iterator[socket.socket]:
     """The operator's socket, in the data folder however long its path is: an open folder has a short one."""
     folder = os.open(data_dir, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        listener = link_socket.bind(Path(f"/proc/self/fd/{folder}") / ADMIN)
+        listener = link_socket.bind(Path(f"/proc/self/fd/{folder}") / SOCKET_NAME)
     except OSError as error:
-        raise ConfigError(f"data_dir holds the socket {data_dir / ADMIN}: {error.strerror}") from error
+        raise ConfigError(f"data_dir holds the socket {data_dir / SOCKET_NAME}: {error.strerror}") from error
     finally:
         os.close(folder)
     with listener:
         yield listener
-    (data_dir / ADMIN).unlink(missing_ok=True)
+    (data_dir / SOCKET_NAME).unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

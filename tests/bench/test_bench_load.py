@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-import shutil
 import socket
 import struct
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from bench import workshop
-
-pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="the load generator needs a compiler")
 
 Serve = Callable[[socket.socket], None]
 FRAMES = 120
@@ -155,3 +153,61 @@ def test_player_refused_over_http_counts_as_behind() -> None:
 
     report = play(refuse, "flv")
     assert report["behind"] == report["refused"] == report["closed"] == 1
+
+
+def call(answers: Callable[[int], bytes], tmp_path: Path, *words: str) -> dict[str, float]:
+    """One caller of a server whose answer to each request is given by its number; returns its report."""
+    asked = b"GET /%d HTTP/1.1\r\nHost: a\r\n\r\n"
+    requests = [asked % number for number in range(7)]
+    (tmp_path / "calls").write_bytes(b"".join(struct.pack(">I", len(data)) + data for data in requests))
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        door.settimeout(10)
+
+        def answer() -> None:
+            peer, _ = door.accept()
+            number = 0
+            peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            with peer:
+                peer.settimeout(10)
+                while data := peer.recv(4096):
+                    assert data == requests[number % 7], "one at a time, in turn"
+                    text = answers(number)
+                    half = len(text) // 2
+                    peer.sendall(text[:half])
+                    peer.sendall(text[half:])
+                    number += 1
+
+        server = threading.Thread(target=answer)
+        server.start()
+        command = [str(workshop.load_generator()), "call", "--port", str(door.getsockname()[1]), "--count", "1"]
+        command += ["--file", str(tmp_path / "calls"), "--warm", "0", "--expect", "good", *words]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+        server.join()
+    assert done.returncode == 0, done.stderr
+    report: dict[str, float] = json.loads(done.stdout)
+    return report
+
+
+def http(status: int, body: bytes) -> bytes:
+    return b"HTTP/1.1 %d X\r\ncontent-length: %d\r\n\r\n" % (status, len(body)) + body
+
+
+def test_caller_counts_answers_that_are_not_what_it_wants(tmp_path: Path) -> None:
+    wrong = {3: http(500, b"good"), 5: http(200, b"bad")}
+    report = call(lambda number: wrong.get(number, http(200, b"all good")), tmp_path, "--duration", "0.3")
+    assert report["failed"] == 2
+    assert report["calls"] > 20
+    assert 0 < report["latency_ms_p50"] < 20
+
+
+def test_caller_at_a_rate_counts_time_from_when_a_call_was_due(tmp_path: Path) -> None:
+    def late_once(number: int) -> bytes:
+        if number == 50:
+            time.sleep(0.25)  # 25 calls fall due meanwhile, and all of them are late
+        return http(200, b"good")
+
+    report = call(late_once, tmp_path, "--duration", "1", "--rate", "100")
+    assert report["failed"] == 0
+    assert 90 <= report["calls"] <= 101
+    assert report["latency_ms_p50"] < 30
+    assert report["latency_ms_p99"] > 200

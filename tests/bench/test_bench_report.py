@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
+import pytest
+
+from bench.callers import CALLERS, OPERATIONS
+from bench.canned import whole
 from bench.kick import quantile
+from bench.measure import Setup
 from bench.report import markdown
-from bench.results import Fanout, Ingest, Kick, decode, encode
+from bench.results import Api, Call, Fanout, Import, Ingest, Kick, Result, decode, encode
+from bench.sdk import called
 
 FANOUT = Fanout(
     server="nginx-rtmp", protocol="rtmp", players=1000, repeat=0, cpu_us=400, cpu_share=0.4, rss_kib=12, key_ms=500,
@@ -19,8 +26,16 @@ INGEST = Ingest(
 )  # fmt: skip
 KICK = Kick(
     server="penstock", protocol="flv", attached=500, rounds=30, publisher_p50_ms=1, publisher_p99_ms=2,
-    first_player_p50_ms=1, last_player_p50_ms=3, last_player_p99_ms=4, answer_p50_ms=1, left_open=0,
+    first_player_p50_ms=1, last_player_p50_ms=3, last_player_p99_ms=4, answer_p50_ms=1, answer_p99_ms=2, left_open=0,
 )  # fmt: skip
+API = Api(
+    server="penstock", connections=32, repeat=0, calls_per_s=9000, cpu_us=80, cpu_share=0.72, latency_p50_ms=2,
+    latency_p99_ms=5, failed=0, load_share=0.2, foreign_share=0.2,
+)  # fmt: skip
+ECHO = dataclasses.replace(API, server="starlette", cpu_us=42)
+IMPORT = Import(statement="import penstock", runs=25, above_ms=2.5, bare_ms=13)
+CALL = Call(caller="penstock", operation="CheckBlacklist", repeat=0, calls=2000, cpu_us=300, wall_us=500)
+RESULTS: list[Result] = [FANOUT, INGEST, KICK, IMPORT, CALL, API]
 
 
 def ours(**changes: object) -> Fanout:
@@ -33,7 +48,7 @@ def verdict(text: str, target: str) -> str | None:
 
 
 def test_result_survives_its_json_line() -> None:
-    assert [decode(encode(result)) for result in (FANOUT, INGEST, KICK)] == [FANOUT, INGEST, KICK]
+    assert [decode(encode(result)) for result in RESULTS] == RESULTS
     assert decode('{"kind": "run", "cores": 2}') is None
 
 
@@ -63,3 +78,58 @@ def test_player_left_open_is_no_fast_kick() -> None:
 def test_p99_of_few_values_is_their_worst() -> None:
     assert quantile([float(n) for n in range(30)], 0.99) == 29
     assert quantile([], 0.99) == -1
+
+
+def test_calls_are_compared_by_their_cpu_and_only_when_all_were_answered() -> None:
+    target = "API: calls a core"
+    assert verdict(markdown([API, ECHO]), target) == "met"  # 42 / 80
+    assert verdict(markdown([dataclasses.replace(API, cpu_us=90), ECHO]), target) == "MISSED"
+    assert verdict(markdown([dataclasses.replace(API, failed=1), ECHO]), target) == "MISSED"
+    assert verdict(markdown([API]), target) is None
+
+
+def calls(operation: str = "CheckBlacklist", **cpu_us: float) -> list[Call]:
+    return [
+        dataclasses.replace(CALL, caller=caller.replace("_", "-"), operation=operation, cpu_us=cpu, wall_us=2 * cpu)
+        for caller, cpu in cpu_us.items()
+    ]
+
+
+def test_a_call_is_judged_by_its_worst_operation_and_the_dearer_measure() -> None:
+    cheap = calls(penstock=300, httpx2=300, ksc_sdk_python=400)
+    assert verdict(markdown(cheap), "a call of the SDK: to httpx2") == "met"
+    assert verdict(markdown(cheap), "a call of the SDK: to ksc") == "met"
+    dear = calls("ForbidStream", penstock=300, httpx2=200, ksc_sdk_python=290)
+    assert verdict(markdown([*cheap, *dear]), "a call of the SDK: to httpx2") == "MISSED"
+    assert verdict(markdown([*cheap, *dear]), "a call of the SDK: to ksc") == "MISSED"
+    slow = [dataclasses.replace(cheap[0], wall_us=900), *cheap[1:]]
+    assert verdict(markdown(slow), "a call of the SDK: to httpx2") == "MISSED"
+    assert verdict(markdown(calls(penstock=300)), "a call of the SDK") is None
+
+
+def test_import_is_judged_by_the_package_alone() -> None:
+    other = dataclasses.replace(IMPORT, statement="import httpx2", above_ms=100)
+    assert verdict(markdown([other, IMPORT]), "import penstock: ms") == "met"
+    assert verdict(markdown([other, dataclasses.replace(IMPORT, above_ms=81)]), "import penstock: ms") == "MISSED"
+
+
+def test_a_request_is_whole_with_its_body() -> None:
+    get, post = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", b"POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc"
+    assert (whole(get), whole(post), whole(get + post)) == (len(get), len(post), len(get))
+    assert [whole(post[:end]) for end in range(len(post))] == [None] * len(post)
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize("caller", CALLERS)
+def test_every_caller_is_answered(caller: str, operation: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.sdk._CALLS", 20)
+    found = called(Setup(folder=tmp_path, server_core=0, load_core=0), caller, operation, 0)
+    assert 0 < found.cpu_us < 1e6
+
+
+def test_what_busy_calls_cost_players_is_the_difference_within_one_run() -> None:
+    calm = dataclasses.replace(FANOUT, server="penstock-api", protocol="flv", latency_p99_ms=20)
+    busy = dataclasses.replace(calm, server="penstock-api, 1000 calls/s", latency_p99_ms=23)
+    assert verdict(markdown([calm, busy]), "API: 1,000 calls") == "met"
+    assert verdict(markdown([calm, dataclasses.replace(busy, latency_p99_ms=26)]), "API: 1,000 calls") == "MISSED"
+    assert verdict(markdown([calm]), "API: 1,000 calls") is None

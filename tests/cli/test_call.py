@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-import httpx2
 import msgspec
 import pytest
 
@@ -20,7 +17,8 @@ from penstock.clouds.kingsoft import streams
 from tests.admin.kit import ANSWERS
 from tests.cli.kit import Commands, FakeServer
 from tests.clock import ManualClock
-from tests.sdk.cloud import Cloud, as_ours
+from tests.sdk.cloud import Cloud
+from tests.sdk.served import served
 
 WHERE = ("UniqueName=demo", "App=live", "Pubdomain=push.demo.test")
 KEYS = Credentials("AKtest", "it's$ecret")
@@ -34,31 +32,8 @@ def cloud() -> Iterator[tuple[Cloud, str]]:
     # The command signs by the real time.
     cloud = Cloud(KEYS, clock=ManualClock(datetime.now(UTC)))
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            """Answer a GET as well."""
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            url = f"http://{self.headers['Host']}{self.path}"
-            request = httpx2.Request(self.command, url, headers=list(self.headers.items()), content=body)
-            response = cloud.answer(as_ours(request))
-            self.send_response(response.status)
-            for name, value in response.headers:
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(response.body)))
-            self.end_headers()
-            self.wfile.write(response.body)
-
-        do_GET = do_POST  # noqa: N815
-
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
-        thread = threading.Thread(target=http.serve_forever, daemon=True)
-        thread.start()
-        yield cloud, f"http://127.0.0.1:{http.server_port}"
-        http.shutdown()
-        thread.join(5)
+    with served(cloud.answer) as url:
+        yield cloud, url
 
 
 def call_here(penstock: Commands, *words: str) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import TypeVar
+from datetime import timedelta
+from typing import Any, TypeVar
 
 import msgspec
 import pytest
@@ -35,6 +36,9 @@ from penstock.link.messages import (
     Welcome,
 )
 from penstock.model import StreamId
+from penstock.storage.errors import StorageError
+from penstock.storage.rows import Ban, SessionEnd, SessionRow
+from penstock.storage.sql import SqlRecords
 from tests.clock import START, ManualClock
 from tests.domain.kit import CLIENT, DEMO, OTHER, RIVAL, RULES, asked, make_stats, on_air, opened
 from tests.domain.test_usage import row, usage
@@ -194,6 +198,58 @@ async def test_a_stream_of_a_vhost_that_is_gone_is_refused(control: Control, eng
     await engine.next(Welcome)
     engine.send(asked())
     assert (await engine.next(Refused)).code == 428
+
+
+async def test_a_ban_that_comes_while_a_publish_is_written_down_refuses_it(
+    control: Control, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The drop found nobody to drop, so the answer must be no."""
+    put = control.live.journal.put
+
+    def ban_meanwhile(write: Any) -> asyncio.Future[bool]:
+        monkeypatch.setattr(control.live.journal, "put", put)
+        row = Ban(stream=DEMO, since=START, until=START + timedelta(days=1), changed_at=START, account="1")
+        control.live.bans.put(row)
+        return put(write)
+
+    monkeypatch.setattr(control.live.journal, "put", ban_meanwhile)
+    engine.send(asked(ask=3))
+    refused = await engine.next(Refused)
+    assert (refused.ask, refused.code) == (3, 423)
+    assert control.live.sessions.holder(DEMO) is None
+    await control.live.journal.written()
+    assert await control.live.store.open_sessions() == []
+
+
+async def test_an_end_is_noted_once_it_is_written_and_none_behind_one_that_was_not(
+    control: Control, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leases = [await engine.admitted(StreamId("demo", "live", name)) for name in "abc"]
+    first, second, third = (
+        Ended(lease, EndReason.LEFT, "", START, make_stats(lease.epoch), number)
+        for number, lease in enumerate(leases, 1)
+    )
+    engine.send(first)
+    assert await engine.next(Noted) == Noted(1)
+    end_session = SqlRecords.end_session
+
+    async def fail(self: SqlRecords, end: SessionEnd) -> SessionRow | None:
+        if end.epoch == leases[1].epoch:
+            raise StorageError("the disk is full")
+        return await end_session(self, end)
+
+    monkeypatch.setattr(SqlRecords, "end_session", fail)
+    engine.send(second, third)
+    await settle()
+    await control.live.journal.written()
+    await engine.nothing_more()
+    # The next connection tells both again.
+    monkeypatch.undo()
+    again = FakeEngine(control)
+    again.send(Hello(VERSION, "engine-1", (), (leases[1].epoch, leases[2].epoch)), second, third)
+    await again.next(Welcome)
+    assert [await again.next(Noted) for _ in range(2)] == [Noted(2), Noted(3)]
+    assert await control.live.store.open_sessions() == []
 
 
 # Hearing

@@ -182,6 +182,22 @@ class Server:
         return f"{self._bases['https']}/{_with_suffix(app_stream, '.m3u8')}"
 
     @property
+    def api_url(self) -> str:
+        """Where the clouds' APIs answer, without TLS."""
+        return self._api("http")
+
+    @property
+    def api_tls_url(self) -> str:
+        """The same in TLS; see `ca_file`."""
+        return self._api("https")
+
+    def _api(self, scheme: str) -> str:
+        # The only URLs that it prints without a path.
+        found = re.search(rf"^ *(?:API )? +({scheme}://[^\s/]+)$", self.log.text(), re.MULTILINE)
+        assert found is not None
+        return found[1]
+
+    @property
     def ca_file(self) -> Path:
         return self.data_dir / "tls" / "ca.pem"
 

@@ -124,6 +124,23 @@ def test_a_hint_behind_all_that_is_looked_at_is_none() -> None:
     assert vhost_of(VhostTable([DEMO, SHOP], "shop"), rtmp("rtmp://h/live", name=f"cam?{query}")) == "shop"
 
 
+@pytest.mark.parametrize(
+    ("host", "hint", "domain"),
+    [
+        ("push.demo.test", "", "push.demo.test"),
+        ("PUSH.demo.test:1935", "cdn.demo.test", "push.demo.test"),
+        ("192.0.2.1:1935", "CDN.demo.test", "cdn.demo.test"),
+        ("192.0.2.1:1935", "demo", "192.0.2.1"),
+        ("192.0.2.1", "nobodys.test", "192.0.2.1"),
+        ("192.0.2.1", "", "192.0.2.1"),
+        ("", "cdn.demo.test.", "cdn.demo.test"),
+        ("x" * (MAX_HOST + 1), "", ""),
+    ],
+)
+def test_the_domain_is_the_host_or_the_one_that_the_query_names(host: str, hint: str, domain: str) -> None:
+    assert BOTH.domain_of(Target(host, "live", "cam", (f"vhost={hint}",))) == domain
+
+
 # Hosts
 
 

@@ -382,6 +382,7 @@ async def test_begin_and_end_are_told_as_they_happen(engine: Engine, control: Fa
     engine.hub.end(publication, EndReason.LEFT, "bye")
     ended = await control.next(Ended)
     assert (ended.lease, ended.reason, ended.detail) == (publication.lease, EndReason.LEFT, "bye")
+    assert ended.last is not None
     assert (ended.at, ended.last.duration_ms) == (engine.clock.now(), 2000)
 
 
@@ -437,12 +438,12 @@ async def test_what_nobody_hears_is_bounded_and_the_latest_is_kept(
     assert [(await control.next(Ended)).lease.epoch for _ in range(3)] == [3, 4, 5]
 
 
-async def test_an_admitted_publish_that_came_to_nothing_is_an_end_with_nothing_in_it(
+async def test_an_admitted_publish_that_came_to_nothing_is_an_end_that_says_so(
     engine: Engine, control: FakeControl
 ) -> None:
     engine.link.never_began(make_lease(5), EndReason.LOST, "gone")
     ended = await control.next(Ended)
-    assert (ended.last.epoch, ended.last.bytes_in, ended.last.duration_ms) == (5, 0, 0)
+    assert (ended.lease.epoch, ended.reason, ended.last) == (5, EndReason.LOST, None)
 
 
 async def test_statistics_are_of_now_and_are_not_kept_for_later(engine: Engine) -> None:

@@ -7,8 +7,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from penstock.errors import CallError, ConfigError, UnknownVhost
-from penstock.sdk.waiting import WaitTimeout
+from penstock.errors import CallError, ConfigError, TransportError, UnknownVhost, WaitTimeout
 from tests.sdk.cloud import CLIENTS, Cloud, client, done, limited
 
 STREAM = {"unique_name": "demo", "app": "live", "stream": "s1"}
@@ -57,6 +56,33 @@ async def test_a_wait_ends_in_time(kind: Any, cloud: Cloud) -> None:
     with pytest.raises(WaitTimeout, match="live/s1 was not live within 5 s"):
         await done(client(kind, cloud, pauses=pauses).wait_live(**STREAM, timeout_s=5))
     assert pauses == [2, 2, 1]
+
+
+@pytest.mark.parametrize("kind", CLIENTS)
+async def test_the_last_look_has_time_for_an_answer(kind: Any, cloud: Cloud) -> None:
+    kls = client(kind, cloud)
+    with pytest.raises(WaitTimeout):
+        await done(kls.wait_live(**STREAM, timeout_s=3))
+    left = [each.extensions["timeout"]["pool"] for each in cloud.requests]
+    assert left == [3, 1, 1]  # seconds: all of it, what is left, and what the last one gets
+
+
+@pytest.mark.parametrize("kind", CLIENTS)
+async def test_a_call_that_the_end_of_the_wait_cuts_short_is_a_wait_that_ended(kind: Any, cloud: Cloud) -> None:
+    cloud.first = [httpx2.ReadTimeout("silent")]
+    cloud.clock.later(1, lambda: cloud.on_air.add("s1"))
+    kls = client(kind, cloud, retries=0)
+    with pytest.raises(TransportError, match="ReadTimeout"):  # there was time for more
+        await done(kls.wait_live(**STREAM, timeout_s=3))
+    cloud.on_air.clear()
+    silent = httpx2.MockTransport(lambda _: never(cloud))
+    with pytest.raises(WaitTimeout, match=r"was not live within 3 s; the last look: .*ReadTimeout: silent"):
+        await done(client(kind, cloud, retries=0, transport=silent).wait_live(**STREAM, timeout_s=3))
+
+
+def never(cloud: Cloud) -> httpx2.Response:
+    cloud.clock.spend(5)
+    raise httpx2.ReadTimeout("silent")
 
 
 @pytest.mark.parametrize("kind", CLIENTS)

@@ -46,6 +46,7 @@ def test_every_step_starts_from_the_one_before() -> None:
         config = migrations.configuration(connection)
         scripts = list(ScriptDirectory.from_config(config).walk_revisions())[::-1]
         assert [script.revision for script in scripts] == [f"{number:04}" for number in range(1, len(scripts) + 1)]
+        assert scripts[-1].revision == migrations.HEAD
         for script in scripts:
             command.upgrade(config, script.revision)
             assert MigrationContext.configure(connection).get_current_revision() == script.revision

@@ -171,6 +171,16 @@ def test_with_parent_ends_when_stdin_does() -> None:
         assert process.wait(timeout=10) == 0
 
 
+def test_once_ends_with_the_first_failure() -> None:
+    process, complaint = start_command(url_of_nothing(), "--once")
+    with process:
+        assert process.wait(timeout=10) == 1
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
+    assert "nothing listens there" in complaint
+    assert "next try in" not in complaint
+
+
 def test_a_server_that_hangs_up_is_explained_without_showing_the_query() -> None:
     server = socket.create_server(("127.0.0.1", 0))
     threading.Thread(target=hang_up_on_one, args=(server,), daemon=True).start()

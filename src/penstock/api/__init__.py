@@ -1,4 +1,6 @@
-"""The server half of the clouds' APIs, and the operator's socket: over the domain, in the control process.
+"""The server half of the management API: bytes in, verified and counted operations through, answers out.
 
-`http` has the sockets, `gateway` what all clouds have in common, and a package for each cloud its handlers.
+Cloud-neutral but for the handlers: what a dialect's requests look like stands in `clouds/`, what an
+operation does in `domain/`. In between stand one gateway for all dialects and one HTTP server for every
+door of the control process.
 """

@@ -1,117 +1,118 @@
-"""The way of every API call: which cloud's it is, who signed it, what it asks, and the answer in that form.
+"""The gateway: a request in any dialect becomes a verified, counted, checked call of one handler.
 
-::
+    dialect → claim → key → signature → operation → rate limit → parameters → handler → answer
 
-    bytes → dialect (by the Authorization scheme) → claim → key → signature → operation → rate limit
-          → parameters → handler → domain → result, or an error in the dialect's own envelope and code
-
-Nothing is done for a request whose signature does not fit, and each refusal is kept for `explain`.
+Each step has less to fear than the one before, and does more; nothing is done for a request whose
+signature does not fit. Every refusal is answered in the cloud's own form with the cloud's own code, and
+told to `explain` with the rule in words.
 """
 
 from __future__ import annotations
 
 import logging
-import uuid
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import os
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from hashlib import sha256
-from typing import Any, Final
+from typing import Any, Final, Generic, TypeAlias, TypeVar
 
+import msgspec
 from msgspec import Struct
 
-from penstock.api.http import plain
+from penstock.api.dialects import Dialect, dialect_of
 from penstock.api.ratelimit import RateLimits
-from penstock.api.replay import Replays
-from penstock.clouds.contract import Claim, Credentials, Operation, Result, Verified, Wire
-from penstock.clouds.http import HttpRequest, HttpResponse
+from penstock.api.replay import Call, Replays
+from penstock.clouds.contract import Asked, Claim, Credentials, Effect, Operation, Result
+from penstock.clouds.http import Headers, HttpRequest, HttpResponse
 from penstock.domain.caller import Caller
-from penstock.domain.live import Live
-from penstock.errors import BadSignature, DryRun, PenstockError, UnknownKey
+from penstock.errors import (
+    BadSignature,
+    Denied,
+    DomainError,
+    LinkError,
+    RequestRefused,
+    Unavailable,
+    UnknownKey,
+    UnknownOperation,
+)
 from penstock.model import Clock
+from penstock.storage.errors import StorageError
 from penstock.storage.rows import AccessKey, ExplainEntry
 
 log = logging.getLogger("penstock.api")
 
-Handler = Callable[[Live, Caller, Any], Awaitable[Result]]
+L = TypeVar("L")
+Handler: TypeAlias = Callable[[L, Caller, Any], Awaitable[Result]]
 
-# What an unknown key's request is verified with: the answer takes as long as for a known one.
-_NOBODY: Final = Credentials("", "an unknown key's request is verified all the same")
-# A reason is for a person; what a caller put into it must not fill the store.
-MAX_RULE: Final = 1024
-
-
-class Dialect(Struct, frozen=True, kw_only=True):
-    """One cloud: its form, how it is told, and what answers its operations."""
-
-    wire: Wire
-    scheme: str  # first word of Authorization
-    is_meant: Callable[[HttpRequest], bool]  # tells it without that word, so that an unsigned call is answered
-    handlers: Mapping[type[Operation[Any]], Handler]
+# What is kept of each text in an explain entry, in characters: enough for any honest request.
+_MAX_KEY: Final = 128
+_MAX_RULE: Final = 1024
+_MAX_TEXT: Final = 20_480  # a query of 16,384 and the headers
 
 
-class _Seen(Struct):
-    """What became known of a request on its way."""
+class _Ask(Struct):
+    """One request on its way, and what is known of it by now."""
 
+    dialect: Dialect
+    request: HttpRequest
     request_id: str
-    client: str
-    action: str = ""
+    address: str
     access_key: str = ""
     account: str = ""
+    action: str = ""
 
 
-class Gateway:
-    """Answers the calls of every dialect."""
+class Gateway(Generic[L]):
+    """Answers requests of every dialect with `handlers`, each of which acts on `live`.
+
+    `clock` is the machine's own, whatever time the domain has: signatures and limits go by it.
+    `find_key` answers from memory. `limits` None: nothing is limited.
+    """
 
     def __init__(
         self,
-        dialects: Sequence[Dialect],
-        live: Live,
+        handlers: Mapping[type[Operation[Any]], Handler[L]],
+        live: L,
         *,
-        clock: Clock,
+        find_key: Callable[[str], AccessKey | None],
         explain: Callable[[ExplainEntry], None],
+        clock: Clock,
         limits: RateLimits | None,
     ) -> None:
-        """`clock` is the machine's own: signatures go by it. Without `limits` nobody is told to slow down."""
-        self._dialects = tuple(dialects)
+        self._handlers = handlers
         self._live = live
-        self._clock = clock
+        self._find_key = find_key
         self._explain = explain
+        self._clock = clock
         self._limits = limits
         self._replays = Replays(clock.monotonic)
+        self._nobodys_secret = secrets.token_urlsafe(30)
 
-    async def answer(self, request: HttpRequest, client: str) -> HttpResponse:
-        """Answer one request; `client` is the address that it came from."""
-        dialect = self._dialect(request)
+    async def answer(self, request: HttpRequest, client_address: str = "") -> HttpResponse:
+        """Return the answer to a request from `client_address`; it never raises."""
+        request_id = make_request_id()
+        dialect = dialect_of(request)
         if dialect is None:
-            return plain(404, "Nothing is here without a signed request of a cloud's API.")
-        seen = _Seen(str(uuid.uuid4()), client)
+            return self._turn_away(request, request_id)
+        ask = _Ask(dialect, request, request_id, client_address)
         try:
-            return await self._serve(dialect, request, seen)
-        except PenstockError as error:
-            answer = dialect.wire.encode_error(error, request, seen.request_id)
-            self._note(dialect, seen, error, answer)
-            return answer
+            return await self._serve(ask)
         except Exception as error:
-            log.exception("a fault of our own, request %s, %s %s", seen.request_id, dialect.wire.CLOUD, seen.action)
-            return dialect.wire.encode_error(error, request, seen.request_id)
+            return self._refuse(ask, error)
 
-    def _dialect(self, request: HttpRequest) -> Dialect | None:
-        scheme = request.headers.get("Authorization").strip().partition(" ")[0]
-        for dialect in self._dialects:
-            if scheme == dialect.scheme:
-                return dialect
-        return next((dialect for dialect in self._dialects if dialect.is_meant(request)), None)
-
-    async def _serve(self, dialect: Dialect, request: HttpRequest, seen: _Seen) -> HttpResponse:
-        wire = dialect.wire
+    async def _serve(self, ask: _Ask) -> HttpResponse:
+        wire, request = ask.dialect.wire, ask.request
         claim = wire.read_claim(request, self._clock.now())
-        seen.access_key = claim.access_key
-        key, _ = self._verify(wire, request, claim)
-        seen.account = key.account
+        ask.access_key = claim.access_key
+        key = self._verified_key(ask, claim)
+        ask.account = key.account
         operation = wire.resolve(request)
-        seen.action = operation.about.action
-        if self._limits is not None:
-            self._limits.count(wire.CLOUD, key.account, operation)
-        asked = wire.decode_request(request)
+        ask.action = operation.about.action
+        self._check_allowed(ask, key, operation)
+        if self._limits is not None and operation.about.rate is not None:
+            self._limits.count((key.account, operation), operation.about.rate)
+        asked = wire.decode_request(request, operation)
         caller = Caller(
             account=key.account,
             access_key=key.access_key,
@@ -119,53 +120,101 @@ class Gateway:
             cloud=wire.CLOUD,
             dry_run=asked.dry_run,
         )
-        handler = dialect.handlers[operation]
+        if operation.about.effect is not Effect.CREATES or asked.dry_run:
+            return await self._act(ask, caller, asked)
+        call = Call(wire.CLOUD, key.account, key.access_key, claim.signature, sha256(request.body).digest())
+        return await self._replays.once(call, partial(self._act_or_refuse, ask, caller, asked))
 
-        async def act() -> HttpResponse:
-            result = await handler(self._live, caller, asked.operation)
-            if asked.dry_run:  # a read, which has nothing to hold back
-                raise DryRun("it would have worked")
-            return wire.encode_result(asked.operation, result, seen.request_id)
-
-        digest = sha256(request.body).digest()
-        return await self._replays.once(operation, (claim.access_key, claim.signature, digest), act)
-
-    def _verify(self, wire: Wire, request: HttpRequest, claim: Claim) -> tuple[AccessKey, Verified]:
-        key = self._live.registry.find_key(claim.access_key)
-        credentials = Credentials(key.access_key, key.secret_key) if key is not None else _NOBODY
+    def _verified_key(self, ask: _Ask, claim: Claim) -> AccessKey:
+        """Return the key that signed; one that nobody has costs the same work, and so the same time."""
+        key = self._find_key(claim.access_key)
+        secret_key = self._nobodys_secret if key is None else key.secret_key
         try:
-            verified = wire.verify(request, claim, credentials)
+            ask.dialect.wire.verify(ask.request, claim, Credentials(claim.access_key, secret_key))
         except BadSignature:
-            if key is None:
-                raise UnknownKey(f"there is no access key {claim.access_key[:64]!r}") from None
-            raise
+            if key is not None:
+                raise
         if key is None:
-            raise UnknownKey(f"there is no access key {claim.access_key[:64]!r}")
-        return key, verified
+            raise UnknownKey(f"no account has the access key {claim.access_key[:_MAX_KEY]!r}")
+        return key
 
-    def _note(self, dialect: Dialect, seen: _Seen, error: PenstockError, answer: HttpResponse) -> None:
-        signed = error if isinstance(error, BadSignature) else None
-        code = dialect.wire.code_of(error)
-        log.info(
-            "%s %s refused (%s), request %s by %s from %s",
-            dialect.wire.CLOUD,
-            seen.action or "?",
-            code,
-            seen.request_id,
-            seen.account or "nobody",
-            seen.client,
-        )
-        self._explain(
+    def _check_allowed(self, ask: _Ask, key: AccessKey, operation: type[Operation[Any]]) -> None:
+        if operation not in self._handlers:
+            raise UnknownOperation(f"{operation.about.action} is not served here")
+        if key.sub_account and operation in ask.dialect.main_account_only:
+            raise Denied(f"{operation.about.action} takes a key of the main account")
+
+    async def _act(self, ask: _Ask, caller: Caller, asked: Asked) -> HttpResponse:
+        operation = asked.operation
+        result = await self._handlers[type(operation)](self._live, caller, operation)
+        # What acts has raised this by itself; what has not was a read.
+        caller.about_to_act()
+        return ask.dialect.wire.encode_result(operation, result, ask.request_id)
+
+    async def _act_or_refuse(self, ask: _Ask, caller: Caller, asked: Asked) -> HttpResponse:
+        try:
+            return await self._act(ask, caller, asked)
+        except Exception as error:
+            return self._refuse(ask, error)
+
+    # Refusals
+
+    def _refuse(self, ask: _Ask, error: Exception) -> HttpResponse:
+        wire = ask.dialect.wire
+        rule = str(error)
+        if isinstance(error, LinkError | StorageError):
+            # Their texts are for the operator: they name files and processes.
+            log.error("request %s: %s", ask.request_id, error)
+            error = Unavailable("it cannot be done at the moment; try again")
+        elif not isinstance(error, RequestRefused | DomainError):
+            log.error("request %s from %s: a fault of our own", ask.request_id, ask.address, exc_info=error)
+            rule = "a fault of the server; its log has more under the request's id"
+        self._tell(
             ExplainEntry(
-                request_id=seen.request_id,
+                request_id=ask.request_id,
                 at=self._clock.now(),
-                cloud=dialect.wire.CLOUD,
-                action=seen.action,
-                account=seen.account,
-                access_key=seen.access_key[:128],
-                outcome=f"{answer.status} {code}",
-                rule=f"{type(error).__name__}: {error}"[:MAX_RULE],
-                canonical_request=signed.canonical_request if signed is not None else "",
-                string_to_sign=signed.string_to_sign if signed is not None else "",
+                cloud=wire.CLOUD,
+                action=ask.action or _action_named_by(ask),
+                account=ask.account,
+                access_key=ask.access_key[:_MAX_KEY],
+                outcome=wire.code_of(error),
+                rule=rule[:_MAX_RULE],
+                canonical_request=getattr(error, "canonical_request", "")[:_MAX_TEXT],
+                string_to_sign=getattr(error, "string_to_sign", "")[:_MAX_TEXT],
             )
         )
+        return wire.encode_error(error, ask.request, ask.request_id)
+
+    def _turn_away(self, request: HttpRequest, request_id: str) -> HttpResponse:
+        """Answer what is in no dialect, in a form that anybody can read."""
+        if "Authorization" in request.headers or request.method != "GET":
+            code, status, rule = "UnknownDialect", 400, "the request is in none of the dialects that are served here"
+        else:
+            code, status, rule = "NotFound", 404, "nothing is here; API calls are signed, and name their operation"
+        self._tell(
+            ExplainEntry(request_id=request_id, at=self._clock.now(), cloud="", outcome=code, rule=rule),
+        )
+        body = msgspec.json.encode({"RequestId": request_id, "Error": {"Code": code, "Message": rule}})
+        headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
+        return HttpResponse(status=status, headers=Headers(headers), body=body)
+
+    def _tell(self, entry: ExplainEntry) -> None:
+        try:
+            self._explain(entry)
+        except Exception:
+            log.exception("request %s could not be written down", entry.request_id)
+
+
+def make_request_id() -> str:
+    """Return a UUID of version 4 in lower case; `uuid.uuid4` makes an object of it first."""
+    text = os.urandom(16).hex()
+    variant = "89ab"[int(text[16], 16) & 3]
+    return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-{variant}{text[17:20]}-{text[20:]}"
+
+
+def _action_named_by(ask: _Ask) -> str:
+    """The operation that a request names, where it was refused before that mattered."""
+    try:
+        return ask.dialect.wire.resolve(ask.request).about.action
+    except RequestRefused:
+        return ""

@@ -1,52 +1,71 @@
-"""How often an account may call an operation: exact sliding windows, as the contract has them."""
+"""How often an account may call an operation: exact sliding windows.
+
+`Rate(50, per_s=60)` is kept to the letter: no more than 50 calls in *any* 60 s, not 50 in each minute of
+the clock. Of each account and operation the times of the last calls that passed are kept, 50 here; a call
+passes when the oldest of them is out of the window. What was refused is not counted, so that a client
+that hammers gets its calls as soon as they are due.
+"""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
-from typing import Any, Final
+from collections.abc import Callable, Hashable
+from typing import Final
 
-from penstock.clouds.contract import Operation, Rate
+from penstock.clouds.contract import Rate
 from penstock.errors import LimitExceeded
 
-# Accounts and operations are few; what was not used for a while is let go above this number.
+# Accounts and operations are few. Windows of accounts that are gone are thrown out above this number.
 MAX_WINDOWS: Final = 10_000
 
 
 class RateLimits:
-    """The calls of each account and operation in its last span of time."""
+    """The calls of all accounts; `monotonic` gives seconds that never go back."""
 
-    def __init__(self, monotonic: Callable[[], float]) -> None:
+    def __init__(self, monotonic: Callable[[], float], max_windows: int = MAX_WINDOWS) -> None:
         self._monotonic = monotonic
-        self._windows: dict[tuple[str, str, str], deque[float]] = {}
+        self._max_windows = max_windows
+        self._windows: dict[Hashable, _Window] = {}
 
-    def count(self, cloud: str, account: str, operation: type[Operation[Any]]) -> None:
-        """Count one call.
+    def __len__(self) -> int:
+        return len(self._windows)
+
+    def count(self, key: Hashable, rate: Rate) -> None:
+        """Count one more call of `key`, an account and an operation.
 
         Raises:
-            LimitExceeded: it is one too many, and is not counted.
+            LimitExceeded: it would be one too many; the message says when the next one passes.
         """
-        rate = operation.about.rate
-        if rate is None:
-            return
-        now_s = self._monotonic()
-        window = self._window((cloud, account, operation.about.action), now_s)
-        while window and window[0] <= now_s - rate.per_s:
-            window.popleft()
-        if len(window) >= rate.calls:
-            raise LimitExceeded(f"{operation.about.action} may be called {_words(rate)} by an account")
-        window.append(now_s)
-
-    def _window(self, key: tuple[str, str, str], now_s: float) -> deque[float]:
+        now = self._monotonic()
         window = self._windows.get(key)
         if window is None:
-            if len(self._windows) >= MAX_WINDOWS:
-                # No window is longer than a minute.
-                self._windows = {at: calls for at, calls in self._windows.items() if calls and calls[-1] > now_s - 60}
-            window = self._windows[key] = deque()
-        return window
+            self._make_room(now)
+            window = self._windows[key] = _Window(rate)
+        window.count(now)
+
+    def _make_room(self, now: float) -> None:
+        if len(self._windows) < self._max_windows:
+            return
+        self._windows = {key: window for key, window in self._windows.items() if not window.is_over(now)}
+        while len(self._windows) >= self._max_windows:
+            del self._windows[next(iter(self._windows))]
 
 
-def _words(rate: Rate) -> str:
-    span = {1: "a second", 60: "a minute"}.get(rate.per_s, f"in {rate.per_s} s")
-    return f"{rate.calls} times {span}"
+class _Window:
+    """The times of the last calls that passed, the oldest first; never more than the rate has calls."""
+
+    __slots__ = ("_passed", "_rate")
+
+    def __init__(self, rate: Rate) -> None:
+        self._rate = rate
+        self._passed: deque[float] = deque(maxlen=rate.calls)
+
+    def count(self, now: float) -> None:
+        passed, rate = self._passed, self._rate
+        if len(passed) == rate.calls and now - passed[0] < rate.per_s:
+            wait_s = passed[0] + rate.per_s - now
+            raise LimitExceeded(f"at most {rate.calls} calls may be in {rate.per_s} s; the next one in {wait_s:.2f} s")
+        passed.append(now)
+
+    def is_over(self, now: float) -> bool:
+        return not self._passed or now - self._passed[-1] >= self._rate.per_s

@@ -7,7 +7,7 @@ import ipaddress
 import logging
 import os
 import socket
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -15,12 +15,13 @@ from typing import Final
 from msgspec import Struct, structs
 
 from penstock.api.admin import AdminApp
-from penstock.api.connections import Doorkeeper
+from penstock.api.asgi import GatewayApp
 from penstock.api.gateway import Gateway
-from penstock.api.http import HttpServer, RequestApp
+from penstock.api.http import HttpServer
 from penstock.api.kingsoft import handlers as kingsoft
 from penstock.api.operator.desk import Desk
 from penstock.api.operator.handlers import HANDLERS
+from penstock.api.policy import HttpPolicy
 from penstock.api.ratelimit import RateLimits
 from penstock.app.certificates import tls_context
 from penstock.app.timers import every
@@ -130,32 +131,36 @@ class Control:
         except Conflict as error:
             raise ConfigError(f"the configuration is at odds with what was added by hand: {error}") from error
 
-    async def start(self, listeners: Mapping[str, socket.socket]) -> None:
+    def start(self, listeners: Mapping[str, socket.socket]) -> None:
         """Answer the APIs on sockets that listen already, and begin what is done again and again."""
-        await self._open_doors(listeners)
+        self._open_doors(listeners)
         self._timers = [
             asyncio.create_task(every(EXPLAIN_S, partial(self.explanations.flush, self.live))),
             asyncio.create_task(every(SWEEP_S, self._sweep)),
         ]
 
-    async def _open_doors(self, listeners: Mapping[str, socket.socket]) -> None:
-        limits = RateLimits(SystemClock().monotonic) if self.config.api.rate_limits else None
+    def _open_doors(self, listeners: Mapping[str, socket.socket]) -> None:
+        clock = SystemClock()
         gateway = Gateway(
-            [kingsoft.DIALECT], self.live, clock=SystemClock(), explain=self.explanations.put, limits=limits
+            kingsoft.HANDLERS,
+            self.live,
+            find_key=self.live.registry.find_key,
+            explain=self.explanations.put,
+            clock=clock,
+            limits=RateLimits(clock.monotonic) if self.config.api.rate_limits else None,
         )
-        proxies = [ipaddress.ip_network(network) for network in self.config.api.trusted_proxies]
-        trusted = partial(_is_in, proxies)
-        server = HttpServer(RequestApp(gateway.answer, trusted), Doorkeeper(trusted))
+        proxies = tuple(ipaddress.ip_network(network) for network in self.config.api.trusted_proxies)
+        server = HttpServer(GatewayApp(gateway.answer), HttpPolicy(trusted_proxies=proxies))
         self._servers.append(server)
         if (plain := listeners.get("api")) is not None:
-            await server.listen(plain)
+            server.listen(plain)
         if (secure := listeners.get("api_tls")) is not None:
-            await server.listen(secure, tls_context(self.config))
+            server.listen(secure, tls_context(self.config))
         if (admin := listeners.get("admin")) is not None:
             desk = Desk.of(self.live, self.explanations, self.reload, self.config, listeners)
-            office = HttpServer(AdminApp(desk, HANDLERS))
+            office = HttpServer(AdminApp(desk, HANDLERS), HttpPolicy())
             self._servers.append(office)
-            await office.listen(admin)
+            office.listen(admin)
 
     async def _sweep(self) -> None:
         await retention.sweep(self.live, self.config.retention)
@@ -209,7 +214,7 @@ class Control:
         for timer in self._timers:
             timer.cancel()
         for server in self._servers:
-            await server.close()
+            await server.close(LAST_WORDS_S)
         try:
             async with asyncio.timeout(LAST_WORDS_S):
                 await self.live.journal.written()
@@ -233,13 +238,6 @@ def rules_of(config: Config) -> Rules:
         replace_after_silent_s=config.media.replace_after_silent_s,
         node=_node(config),
     )
-
-
-def _is_in(networks: Sequence[ipaddress.IPv4Network | ipaddress.IPv6Network], address: str) -> bool:
-    try:
-        return any(ipaddress.ip_address(address) in network for network in networks)
-    except ValueError:
-        return False
 
 
 def _node(config: Config) -> str:

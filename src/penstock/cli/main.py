@@ -30,22 +30,22 @@ app = cyclopts.App(
     version=__version__,
     help_epilogue="Exit codes: " + "; ".join(f"{code} {meaning}" for code, meaning in EXIT_CODES.items()) + ".",
 )
-# By name, as each command loads what it needs when it is called, and no more.
+# By name, as each command loads what it needs when it is called, and no more; so what it does stands here too.
 COMMANDS: Final = {
-    "serve": "serve:serve",
-    "env": "env:env",
-    "reload": "server:reload",
-    "streams": "streams:app",
-    "bans": "bans:app",
-    "accounts": "accounts:app",
-    "vhosts": "vhosts:app",
-    "keys": "keys:app",
-    "explain": "server:explain",
-    "clock": "clock:app",
-    "call": "call:app",
+    "serve": ("serve:serve", "Run the server until Ctrl-C."),
+    "env": ("env:env", "Print what a shell needs to talk to the server here."),
+    "reload": ("server:reload", "Apply a changed configuration file; no stream is disturbed."),
+    "streams": ("streams:app", "What is on air: list, look at, kick, ban."),
+    "bans": ("bans:app", "Streams that may not be published."),
+    "accounts": ("accounts:app", "Customers of the server."),
+    "vhosts": ("vhosts:app", "Groups of domains whose streams belong together."),
+    "keys": ("keys:app", "Access keys of accounts."),
+    "explain": ("server:explain", "Tell why a request was refused."),
+    "clock": ("clock:app", "The clock that bans and histories go by; turn it."),
+    "call": ("call:app", "Call an operation of a cloud's API."),
 }
-for place, (command, where) in enumerate(COMMANDS.items()):
-    app.command(f"penstock.cli.{where}", name=command, sort_key=place)
+for place, (command, (where, about)) in enumerate(COMMANDS.items()):
+    app.command(f"penstock.cli.{where}", name=command, help=about, sort_key=place)
 
 
 def main(tokens: Sequence[str] | None = None) -> None:

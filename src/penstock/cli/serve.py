@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+from datetime import UTC, datetime, timedelta
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
@@ -12,8 +14,10 @@ from cyclopts import Parameter
 from penstock.errors import ConfigError
 
 PATTERN_STREAM: Final = "test"
+# It publishes anew after each fault, however long the server runs.
+PATTERN_VALID: Final = timedelta(days=365)
 # What the server stands on and the SDK alone does not bring.
-SERVER_PACKAGES: Final = frozenset(("alembic", "av", "cryptography", "h11", "sqlalchemy"))
+SERVER_PACKAGES: Final = ("alembic", "av", "cryptography", "h11", "httptools", "sqlalchemy", "uvicorn")
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 
@@ -34,15 +38,14 @@ def serve(
     log_level: Annotated[LogLevel, Parameter(help="The least grave lines to log.")] = "info",
 ) -> None:
     """Run the server until Ctrl-C."""
-    try:
-        from penstock.cli.welcome import Places, welcome  # noqa: PLC0415
-        from penstock.config import find_file, load  # noqa: PLC0415  the SDK's commands must not load the server
-        from penstock.processes import set_up_logging  # noqa: PLC0415
-        from penstock.supervisor import Supervisor  # noqa: PLC0415
-    except ModuleNotFoundError as error:
-        if error.name not in SERVER_PACKAGES:
-            raise
-        raise ConfigError(f"the server needs {error.name}; install it with: pip install 'penstock[server]'") from error
+    missing = next((name for name in SERVER_PACKAGES if find_spec(name) is None), None)
+    if missing is not None:
+        raise ConfigError(f"the server needs {missing}; install it with: pip install 'penstock[server]'")
+    from penstock.cli.welcome import Places, welcome  # noqa: PLC0415
+    from penstock.config import find_file, load  # noqa: PLC0415  the SDK's commands must not load the server
+    from penstock.processes import set_up_logging  # noqa: PLC0415
+    from penstock.supervisor import Supervisor  # noqa: PLC0415
+
     level = log_level.upper()
     set_up_logging(level)
     settings = load(config, os.environ)
@@ -53,7 +56,8 @@ def serve(
     pattern = PATTERN_STREAM if test_pattern else ""
     if pattern and not places.publish:
         raise ConfigError('media.rtmp_listen is ""; the test pattern is published by RTMP and needs it')
-    pattern_url = places.publish_url(pattern) if pattern else ""
+    until = datetime.now(UTC) + PATTERN_VALID
+    pattern_url = places.signed_publish_url(pattern, until) if pattern else ""
 
     def greet() -> None:
         print(welcome(places, supervisor.config, supervisor.open_files, on_air=pattern), flush=True)

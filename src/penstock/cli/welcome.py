@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import ipaddress
+from datetime import datetime
 from typing import Final
 
 from msgspec import Struct
 
 from penstock import __version__
-from penstock.config import Config, parse_listen
+from penstock.config import Config, Vhost, parse_listen
+from penstock.domain import publish_url
 from penstock.domain.accounts import CREDENTIALS
+from penstock.model import StreamId
+from penstock.storage.rows import UrlSigning
 
 # Addresses that mean every address of a machine; a URL needs one that does.
 ANY_ADDRESS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}
@@ -25,6 +29,7 @@ class Places(Struct, frozen=True):
     app: str
     query: str  # names the vhost where nothing else does
     apis: tuple[str, ...]  # where the management APIs answer
+    vhost: Vhost  # whose streams the URLs mean
 
     @classmethod
     def of(cls, config: Config, ports: dict[str, int]) -> Places:
@@ -40,7 +45,9 @@ class Places(Struct, frozen=True):
         )
         vhost = next((v for v in config.vhosts if v.name == config.media.default_vhost), config.vhosts[0])
         needs_name = len(config.vhosts) > 1 and not config.media.default_vhost
-        return cls(bases, vhost.apps[0] if vhost.apps else "APP", f"?vhost={vhost.name}" if needs_name else "", apis)
+        return cls(
+            bases, vhost.apps[0] if vhost.apps else "APP", f"?vhost={vhost.name}" if needs_name else "", apis, vhost
+        )
 
     @property
     def publish(self) -> str:
@@ -50,6 +57,16 @@ class Places(Struct, frozen=True):
 
     def publish_url(self, stream: str) -> str:
         return f"{self.publish}/{stream}{self.query}"
+
+    def signed_publish_url(self, stream: str, until: datetime) -> str:
+        """The same, good until then, where the vhost takes signed URLs alone."""
+        vhost, url = self.vhost, self.publish_url(stream)
+        if vhost.publish_auth == "none":
+            return url
+        signing = UrlSigning(order=vhost.publish_sign_order)
+        at = int(until.timestamp()) - vhost.publish_valid_s
+        signed = publish_url.sign(vhost.publish_key, StreamId(vhost.name, self.app, stream), str(at), signing)
+        return f"{url}{'&' if self.query else '?'}{signed}"
 
     def play_urls(self, stream: str) -> list[str]:
         """Every way to play, the one that most players take first."""
@@ -79,6 +96,8 @@ def welcome(places: Places, config: Config, open_files: tuple[int, int], *, on_a
     if places.publish:
         rows += _titled("Publish", [places.publish_url("STREAM")])
         rows += _titled("  with OBS", [f"Server {places.publish}   Stream Key STREAM{places.query}"])
+        if places.vhost.publish_auth == "signed":
+            rows += _titled("  signed", [f"vhost {places.vhost.name} takes URLs with wsSecret and wsTime alone"])
     rows += _titled("Play", places.play_urls("STREAM"))
     if places.apis:
         rows += _titled("API", list(places.apis))

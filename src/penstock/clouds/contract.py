@@ -29,6 +29,7 @@ from msgspec import Struct
 
 from penstock.clouds import members
 from penstock.clouds.http import Endpoint, HttpRequest, HttpResponse
+from penstock.errors import PenstockError
 
 R = TypeVar("R", bound="Result")
 R_co = TypeVar("R_co", bound="Result", covariant=True)
@@ -93,6 +94,7 @@ class About(Struct, frozen=True, kw_only=True):
     effect: Effect
     rate: Rate | None = None
     paging: Paging | None = None
+    errors: tuple[type[PenstockError], ...] = ()  # beside those that every call of the cloud may meet
     source: str  # document, version, and the month it was read
 
 
@@ -236,8 +238,8 @@ class Wire(Protocol):
             RequestRefused: none, an unknown one, or two.
         """
 
-    def decode_request(self, request: HttpRequest) -> Asked:
-        """Return what a request asks for, every limit checked.
+    def decode_request(self, request: HttpRequest, operation: type[Operation[Any]] | None = None) -> Asked:
+        """Return what a request asks for, every limit checked; `operation` is what `resolve` told, if it was asked.
 
         Raises:
             RequestRefused: it cannot be read at all.
@@ -255,4 +257,4 @@ class Wire(Protocol):
         """
 
     def code_of(self, error: Exception) -> str:
-        """Return the cloud's own code for an error, as text."""
+        """Return the cloud's code of an error, as `encode_error` tells it; for logs and `explain`."""

@@ -98,12 +98,17 @@ def check_names(struct: type[Struct], given: Iterable[str], names: Names = Names
     Raises:
         UnknownField: names the first of them, and the nearest name that there is.
     """
-    known = {getattr(member, names.value): member for member in members_of(struct)}
+    known = _names(struct, names)
     for name in given:
         if name not in known:
             lowered = {each.lower(): each for each in known}
             near = lowered.get(name.lower()) or next(iter(get_close_matches(name, known, 1)), "")
             raise UnknownField(name, near or (f"one of {', '.join(known)}" if known else "left out"))
+
+
+@cache
+def _names(struct: type[Struct], names: Names) -> tuple[str, ...]:
+    return tuple(getattr(member, names.value) for member in members_of(struct))
 
 
 def convert(values: Mapping[str, Any], struct: type[S], *, names: Names = Names.WIRE, is_text: bool = False) -> S:

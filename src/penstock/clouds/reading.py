@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from math import isinf
+from types import MappingProxyType
 from typing import Any, Final, NoReturn
 from urllib.parse import unquote_to_bytes
 
@@ -88,29 +90,48 @@ def query_pairs(query: str) -> list[tuple[bytes, bytes]]:
     Raises:
         MalformedRequest: too many of them, or too long; told before any is looked at.
     """
-    if len(query) > MAX_QUERY or query.count("&") >= MAX_PARAMETERS:
-        raise MalformedRequest(f"the query is too long; {MAX_PARAMETERS} parameters and {MAX_QUERY} characters may be")
+    check_query(query)
     pairs = (part.partition("=") for part in query.split("&") if part)
     return [(_unescape(name), _unescape(value)) for name, _, value in pairs]
+
+
+def check_query(query: str) -> None:
+    """Refuse a query by its size.
+
+    Raises:
+        MalformedRequest: too many parameters, or too long.
+    """
+    if len(query) > MAX_QUERY or query.count("&") >= MAX_PARAMETERS:
+        raise MalformedRequest(f"the query is too long; {MAX_PARAMETERS} parameters and {MAX_QUERY} characters may be")
 
 
 def _unescape(text: str) -> bytes:
     return unquote_to_bytes(text.replace("+", " ").encode("utf-8", "surrogatepass"))
 
 
-def read_query(query: str) -> dict[str, str]:
+@lru_cache(64)
+def read_query(query: str) -> Mapping[str, str]:
     """Return the parameters of a raw query.
+
+    A request's query is read for its operation and again for its parameters: the latest are kept.
 
     Raises:
         MalformedRequest: as `query_pairs`; or a name comes twice, or something is not UTF-8.
     """
     found: dict[str, str] = {}
+    for name, value in _text_pairs(query):
+        if name in found:
+            raise MalformedRequest(f"the query says {name[:64]!r} twice")
+        found[name] = value
+    return MappingProxyType(found)
+
+
+def _text_pairs(query: str) -> list[tuple[str, str]]:
+    if query.isascii() and "%" not in query and "+" not in query:
+        check_query(query)
+        parts = [part.partition("=") for part in query.split("&") if part]
+        return [(name, value) for name, _, value in parts]
     try:
-        for name, value in query_pairs(query):
-            key = name.decode()
-            if key in found:
-                raise MalformedRequest(f"the query says {key[:64]!r} twice")
-            found[key] = value.decode()
+        return [(name.decode(), value.decode()) for name, value in query_pairs(query)]
     except UnicodeDecodeError:
         raise MalformedRequest("the query is not UTF-8") from None
-    return found

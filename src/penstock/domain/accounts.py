@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from penstock import config as settings
+from penstock.domain import enforcement
 from penstock.domain.live import Live
 from penstock.errors import ConfigError, InvalidField, NotFound
 from penstock.model import is_name
@@ -218,8 +219,12 @@ async def seed(live: Live, seeded: Seed) -> None:
 
 
 async def _changed(live: Live) -> None:
-    await live.registry.load(live.store)
+    registry = live.registry
+    await registry.load(live.store)
+    # The store did so when the vhost was made anew under another account.
+    live.bans.forget_of(lambda ban: registry.account_of(ban.stream.vhost) not in ("", ban.account))
     live.engine.tell_vhosts(live)
+    await enforcement.enforce(live)
 
 
 def _name(field: str, text: str) -> str:

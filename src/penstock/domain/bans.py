@@ -10,6 +10,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Final
 
+from penstock.domain import enforcement
 from penstock.domain.caller import Caller
 from penstock.domain.live import Live
 from penstock.domain.registry import require_app
@@ -67,7 +68,7 @@ async def ban(
         )
     )
     live.bans.put(made)
-    await _drop(live, stream, EndReason.BANNED, f"until {end:%Y-%m-%dT%H:%M:%SZ}")
+    await enforcement.drop(live, stream, EndReason.BANNED, f"until {end:%Y-%m-%dT%H:%M:%SZ}")
     return made
 
 
@@ -133,14 +134,6 @@ def refuse_banned(live: Live, stream: StreamId) -> None:
         raise Banned(f"{stream} is banned until {found.until:%Y-%m-%dT%H:%M:%SZ}{why}")
 
 
-async def enforce(live: Live) -> None:
-    """Drop whoever publishes a banned stream: after control was away, an engine may not have heard of it."""
-    now = live.clock.now()
-    for session in live.sessions.on_air():
-        if live.bans.find(session.lease.stream, now) is not None:
-            await _drop(live, session.lease.stream, EndReason.BANNED, "while control was away")
-
-
 def _of_caller(live: Live, caller: Caller, stream: StreamId, push_domain: str) -> str:
     """See that the stream can be the caller's; return the domain that its ban shows under."""
     vhost = live.registry.vhost_of(caller.account, stream.vhost)
@@ -155,12 +148,3 @@ def _of_caller(live: Live, caller: Caller, stream: StreamId, push_domain: str) -
 def _refuse_echo(found: Ban | None, end: datetime, now: datetime) -> None:
     if found is not None and abs(now - found.changed_at) < ECHO and abs(end - found.until) < ECHO:
         raise Unchanged(f"{found.stream} was banned like this a moment ago")
-
-
-async def _drop(live: Live, stream: StreamId, reason: EndReason, detail: str) -> None:
-    """End a publish that the rules forbid by now; one that nobody can reach is dropped when its engine is back."""
-    try:
-        await live.engine.drop(stream, reason, detail)
-    except LinkError:
-        return
-    await live.journal.written()

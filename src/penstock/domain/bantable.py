@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 
 from penstock.model import StreamId
@@ -37,3 +37,7 @@ class BanTable:
 
     def in_force(self, now: datetime) -> Iterator[Ban]:
         return (ban for ban in self._bans.values() if ban.until > now)
+
+    def forget_of(self, is_anothers: Callable[[Ban], bool]) -> None:
+        """Drop the bans that an owner of before left on a name: whoever has it now starts without them."""
+        self._bans = {stream: ban for stream, ban in self._bans.items() if not is_anothers(ban)}

@@ -9,7 +9,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Final
 
-from penstock.domain import admission, bans, records
+from penstock.domain import admission, bans, enforcement, records
 from penstock.domain.live import Live
 from penstock.domain.sessions import Session
 from penstock.errors import DomainError, LinkError
@@ -19,6 +19,7 @@ from penstock.link.messages import (
     Admitted,
     AnyMessage,
     Began,
+    Client,
     Drop,
     Dropped,
     Ended,
@@ -54,6 +55,7 @@ class EngineLink:
         self._engine = ""
         self._drops: dict[int, asyncio.Future[int | None]] = {}
         self._last_command = 0
+        self._is_keeping = True  # so far, all that this connection told was written down
         self._tasks: set[asyncio.Task[None]] = set()
 
     def attach(self, channel: Channel, live: Live, on_lost: Callable[[], None] = lambda: None) -> None:
@@ -64,7 +66,7 @@ class EngineLink:
                 self._lose(live, why)
             on_lost()
 
-        self._channel = channel
+        self._channel, self._is_keeping = channel, True
         channel.on_message = lambda message: self._receive(live, message)
         channel.on_lost = lose
 
@@ -126,13 +128,16 @@ class EngineLink:
         log.info("%s on air, session %s", lease.stream, lease.session)
 
     def _end(self, live: Live, told: Ended) -> None:
-        session = live.sessions.end(told.lease, told.reason, live.clock.at(told.at), told.last)
+        at = live.clock.at(told.at)
+        session = live.sessions.end(told.lease, told.reason, at, told.last)
         if session is None:
             # Told again: whoever was told first may not have written it down.
-            session = Session(told.lease, told.last.client, told.at, began_at=None, stats=told.last)
-            session.reason, session.ended_at = told.reason, live.clock.at(told.at)
+            session = Session(told.lease, Client("", 0), at, stats=told.last, reason=told.reason, ended_at=at)
         else:
             self._log_end(live, session, told.detail)
+        if told.last is not None:
+            # A control process that was killed may not have written down that it began.
+            session.began_at = session.began_at or live.clock.at(told.last.began_at)
         end = records.end_of(session, told.detail)
         self._note(live.journal.put(lambda store: store.end_session(end)), told.number)
 
@@ -154,7 +159,11 @@ class EngineLink:
         channel = self._channel
 
         def tell(written: asyncio.Future[bool]) -> None:
-            if not written.cancelled() and written.result() and channel is self._channel and channel is not None:
+            if channel is None or channel is not self._channel:
+                return
+            # A number stands for all below it: behind one that failed, none is noted on this connection.
+            self._is_keeping = self._is_keeping and not written.cancelled() and written.result()
+            if self._is_keeping:
                 channel.send(Noted(number))
 
         written.add_done_callback(tell)
@@ -172,7 +181,7 @@ class EngineLink:
         self._lost(live, lost, "the engine does not know it")
         self.tell_vhosts(live)
         self.connected.set()
-        self._work(bans.enforce(live))
+        self._work(enforcement.enforce(live))
         on_air = len(hello.on_air)
         # At a server's first start there is nothing to tell.
         log.log(logging.INFO if on_air else logging.DEBUG, "engine %s connected, on air: %d", hello.engine[:8], on_air)

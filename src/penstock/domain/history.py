@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from msgspec import Struct
 
@@ -28,36 +29,25 @@ class Filter(Struct, frozen=True, kw_only=True):
 async def sessions(live: Live, which: Filter) -> Page[SessionRow]:
     """Sessions that are over, in the order of their beginning."""
     await live.journal.written()
-    return await live.store.history(
-        HistoryQuery(
-            since=which.since,
-            until=which.until,
-            account=which.account,
-            vhost=which.vhost,
-            app=which.app or None,
-            push_domain=which.push_domain or None,
-            stream=which.stream or None,
-            newest_first=which.newest_first,
-            offset=which.offset,
-            limit=which.limit,
-        )
-    )
+    return await live.store.history(HistoryQuery(push_domain=which.push_domain or None, **_common(which)))
 
 
 async def refusals(live: Live, which: Filter) -> Page[Refusal]:
     """Attempts to publish that were turned away."""
     await live.journal.written()
-    return await live.store.refusals(
-        RefusalQuery(
-            since=which.since,
-            until=which.until,
-            account=which.account,
-            vhost=which.vhost,
-            app=which.app or None,
-            domain=which.push_domain or None,
-            stream=which.stream or None,
-            newest_first=which.newest_first,
-            offset=which.offset,
-            limit=which.limit,
-        )
-    )
+    return await live.store.refusals(RefusalQuery(domain=which.push_domain or None, **_common(which)))
+
+
+def _common(which: Filter) -> dict[str, Any]:
+    """What the store asks alike of sessions and of refusals."""
+    return {
+        "since": which.since,
+        "until": which.until,
+        "account": which.account,
+        "vhost": which.vhost,
+        "app": which.app or None,
+        "stream": which.stream or None,
+        "newest_first": which.newest_first,
+        "offset": which.offset,
+        "limit": which.limit,
+    }

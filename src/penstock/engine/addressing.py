@@ -85,6 +85,16 @@ class VhostTable:
         except BadParameters:
             return ""
 
+    def domain_of(self, target: Target) -> str:
+        """The domain that a peer came by: its host, or what `vhost=` names where that is a domain and the host none.
+
+        Bans, histories and usage count under it. On one machine, where every host is an address, this is how
+        several domains are told apart.
+        """
+        host = host_name(target.host)
+        hint = "" if host in self._by_domain else host_name(_hint(target.queries))
+        return hint if hint in self._by_domain else host
+
     def _vhost(self, target: Target) -> Vhost:
         vhost = self._by_domain.get(host_name(target.host))
         if vhost is not None:

@@ -15,7 +15,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from penstock.engine.addressing import Target, VhostTable, host_name
+from penstock.engine.addressing import Target, VhostTable
 from penstock.engine.hub import Hub
 from penstock.engine.publication import Publication
 from penstock.engine.stream import Later, Timer
@@ -44,7 +44,7 @@ from penstock.link.messages import (
     UsageTaken,
     Welcome,
 )
-from penstock.model import Clock
+from penstock.model import Clock, StreamId
 
 log = logging.getLogger("penstock.engine.control")
 
@@ -125,7 +125,7 @@ class ControlLink:
             PublishAsked(
                 question.ask,
                 stream,
-                host_name(question.target.host),
+                self._hub.vhosts.domain_of(question.target),
                 question.target.query,
                 question.client,
                 self._hub.holder(stream),
@@ -151,7 +151,7 @@ class ControlLink:
                 vhost=self._hub.vhosts.vhost_of(target),
                 app=target.app[:MAX_TARGET],
                 name=target.name[:MAX_TARGET],
-                domain=host_name(target.host),
+                domain=self._hub.vhosts.domain_of(target),
                 number=self._last_told + 1,
             )
         )
@@ -184,9 +184,25 @@ class ControlLink:
 
     def never_began(self, lease: Lease, reason: EndReason, detail: str) -> None:
         """An admitted publish that came to nothing: control is to forget the lease."""
+        self._tell(Ended(lease, reason, detail, self._clock.now(), None, self._last_told + 1))
+
+    def turned_away(self, stream: StreamId, domain: str, client: Client, code: int, why: str) -> None:
+        """A publish that control let in, and that found its name taken after all."""
         now = self._clock.now()
-        nothing = StreamStats(lease.epoch, Client("", 0), "", now, 0, 0.0, 0, None, None)
-        self.ended(lease, reason, detail, now, nothing)
+        self._tell(
+            TurnedAway(
+                str(stream),
+                client,
+                code,
+                why,
+                now,
+                vhost=stream.vhost,
+                app=stream.app,
+                name=stream.stream,
+                domain=domain,
+                number=self._last_told + 1,
+            )
+        )
 
     def send_stats(self) -> None:
         self._hub.sample()

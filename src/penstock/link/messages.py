@@ -174,7 +174,7 @@ class Ended(Struct, frozen=True, tag=True):
     reason: EndReason
     detail: str
     at: datetime
-    last: StreamStats
+    last: StreamStats | None  # None: it was admitted, and never came on air
     number: int = 0
 
 

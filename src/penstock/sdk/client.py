@@ -6,14 +6,13 @@ shared between two clients: each has its keys, its endpoint, its connections.
 
 from __future__ import annotations
 
-import asyncio
 import os
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, ClassVar, Generic, Self, TypeVar, Unpack
 
 from penstock.clouds.contract import Operation, Result, Wire
 from penstock.clouds.http import Endpoint
@@ -181,7 +180,10 @@ class Client(_Base["httpx2.BaseTransport"]):
 class AsyncClient(_Base["httpx2.AsyncBaseTransport"]):
     """A client for one asyncio loop; tasks may share one."""
 
-    _sleep: Callable[[float], Awaitable[Any]] = staticmethod(asyncio.sleep)
+    async def _sleep(self, seconds: float) -> None:
+        import asyncio  # noqa: PLC0415  a blocking client has no use for it
+
+        await asyncio.sleep(seconds)
 
     async def call(self, operation: Operation[R], **options: Unpack[Options]) -> R:
         """Send an operation, again where that helps and does no harm, and return its result.

@@ -12,7 +12,7 @@ from typing import ClassVar, Final
 from penstock.clouds.contract import Wire
 from penstock.clouds.kingsoft import wire
 from penstock.clouds.kingsoft.streams import ListRealtimeStreamsInfo, ListRealtimeStreamsInfoResult, RealtimeStream
-from penstock.errors import LimitExceeded, NotOnAir
+from penstock.errors import LimitExceeded, NotOnAir, TransportError
 from penstock.sdk.credentials import KINGSOFT, Vendor
 from penstock.sdk.kingsoft_operations import AsyncKingsoftOperations, KingsoftOperations
 from penstock.sdk.waiting import Wait
@@ -60,6 +60,9 @@ class Kingsoft(KingsoftOperations):
             return True, None
         except LimitExceeded:
             return False, None
+        except TransportError as error:
+            wait.unanswered(error)
+            raise
 
 
 class AsyncKingsoft(AsyncKingsoftOperations):
@@ -102,6 +105,9 @@ class AsyncKingsoft(AsyncKingsoftOperations):
             return True, None
         except LimitExceeded:
             return False, None
+        except TransportError as error:
+            wait.unanswered(error)
+            raise
 
 
 # Whether the cloud said anything at all, and the stream if it is on air.

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import h11
 
-from penstock.engine.addressing import Target, host_name
+from penstock.engine.addressing import Target
 from penstock.engine.formats import FLV
 from penstock.engine.hub import Hub
 from penstock.engine.usage import Player
@@ -99,7 +99,7 @@ class HttpFlvConnection(Connection):
         self.outlet.limit_bytes = self.door.policy.player_buffer_bytes
         client = self.client(agent_of(headers))
         try:
-            self._player = self._hub.join(stream, FLV, self.outlet, client, host_name(target.host))
+            self._player = self._hub.join(stream, FLV, self.outlet, client, self._hub.vhosts.domain_of(target))
         except OSError as error:
             self.close(f"connection lost: {error}")
             return

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
-from penstock.engine.addressing import Target, host_name
+from penstock.engine.addressing import Target
 from penstock.engine.control import Answer, ControlLink
 from penstock.engine.formats import RTMP
 from penstock.engine.hub import Hub
@@ -107,7 +107,7 @@ class RtmpConnection(Connection):
         # What the encoder sends before it has its answer is left in the socket.
         self.pause_reading()
         client = self.client(self._where.agent[:256])
-        domain = host_name(target.host)
+        domain = self._rooms.hub.vhosts.domain_of(target)
         self._take_back = self._rooms.control.ask(target, client, lambda answer: self._answered(answer, domain))
 
     def _answered(self, answer: Answer, domain: str) -> None:
@@ -126,6 +126,7 @@ class RtmpConnection(Connection):
                 return
             why = f"{answer.lease.stream} is being published by another"
             self._rooms.control.never_began(answer.lease, EndReason.LOST, why)
+            self._rooms.control.turned_away(answer.lease.stream, domain, client, NameInUse.code, why)
             answer = Refused(answer.ask, NameInUse.code, why)
         self._refuse(
             "NetStream.Publish.BadName" if answer.code == NameInUse.code else "NetStream.Publish.Denied", answer.why
@@ -168,7 +169,7 @@ class RtmpConnection(Connection):
             client = self.client(self._where.agent[:256])
             if self._player is not None:
                 hub.leave(self._player)  # what it took after its last play ended counts for that one
-            self._player = hub.join(stream, RTMP, self.outlet, client, host_name(target.host))
+            self._player = hub.join(stream, RTMP, self.outlet, client, hub.vhosts.domain_of(target))
         except OSError as error:
             self.close(f"connection lost: {error}")
             return

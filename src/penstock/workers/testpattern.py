@@ -350,20 +350,31 @@ def main(argv: list[str] | None = None) -> int:
     stop = threading.Event()
     if args.with_parent:
         threading.Thread(target=_stop_at_eof, args=(stop,), daemon=True).start()
-    return _run_until_stopped(lambda: publish(args.url, pattern, stop, seconds=args.seconds), stop)
+
+    def work() -> None:
+        if args.once:
+            publish_once(args.url, pattern, _Pace(stop, args.seconds))
+        else:
+            publish(args.url, pattern, stop, seconds=args.seconds)
+
+    return _run_until_stopped(work, stop)
 
 
 def _run_until_stopped(work: Callable[[], None], stop: threading.Event) -> int:
     """Run `work` beside the main thread, which thereby stays free for signals while libav blocks."""
     signals: list[int] = []
-    code = [1]  # what a crash of `work` leaves behind
+    code = [1]  # what a failure or a crash of `work` leaves behind
 
     def note(signum: int, _frame: FrameType | None) -> None:
         signals.append(signum)
 
     def run() -> None:
-        work()
-        code[0] = 0
+        try:
+            work()
+        except PublishError as error:
+            say(str(error))
+        else:
+            code[0] = 0
 
     for signum in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signum, note)
@@ -403,6 +414,7 @@ def _parser() -> argparse.ArgumentParser:
         "--gop-s", type=_positive, default=default.gop_s, help="seconds from key frame to key frame (%(default)s)"
     )
     parser.add_argument("--seconds", type=_positive, default=None, help="end after this much media (never)")
+    parser.add_argument("--once", action="store_true", help="do not come back after a failure")
     parser.add_argument("--with-parent", action="store_true", help="end when stdin reaches its end")
     return parser
 

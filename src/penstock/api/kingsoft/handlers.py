@@ -1,15 +1,16 @@
-"""KLS as the gateway knows it: which function answers which operation."""
+"""Which function answers which operation of KLS."""
 
 from __future__ import annotations
 
 from typing import Any, Final
 
-from penstock.api.gateway import Dialect, Handler
+from penstock.api.gateway import Handler
 from penstock.api.kingsoft import bans, history, realtime
 from penstock.clouds.contract import Operation
-from penstock.clouds.kingsoft import signing, streams, wire
+from penstock.clouds.kingsoft import streams
+from penstock.domain.live import Live
 
-HANDLERS: Final[dict[type[Operation[Any]], Handler]] = {
+HANDLERS: Final[dict[type[Operation[Any]], Handler[Live]]] = {
     streams.ListRealtimeStreamsInfo: realtime.list_realtime_streams_info,
     streams.ListRealtimePubStreamsInfo: realtime.list_realtime_pub_streams_info,
     streams.ListHistoryPubStreamsInfo: history.list_history_pub_streams_info,
@@ -20,5 +21,3 @@ HANDLERS: Final[dict[type[Operation[Any]], Handler]] = {
     streams.GetBlacklist: bans.get_blacklist,
     streams.CheckBlacklist: bans.check_blacklist,
 }
-
-DIALECT: Final = Dialect(wire=wire, scheme=signing.ALGORITHM, is_meant=wire.is_meant, handlers=HANDLERS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
 from penstock.api.kingsoft.times import SECOND, durations_window, history_window, to_unix
 from penstock.clouds.kingsoft.codes import STATUS_MESSAGES
@@ -23,7 +24,11 @@ from penstock.domain.caller import Caller
 from penstock.domain.history import Filter
 from penstock.domain.live import Live
 from penstock.domain.registry import require_app
+from penstock.errors import InvalidField
 from penstock.storage.rows import Refusal, SessionRow
+
+# The operation has no pages. Above this it is refused: half of a list would look like all of it.
+MAX_DURATIONS: Final = 100_000
 
 _Paged = ListHistoryPubStreamsInfo | ListHistoryPubStreamsErrInfo
 
@@ -135,10 +140,15 @@ async def list_stream_durations(live: Live, caller: Caller, ask: ListStreamDurat
         since=first,
         until=last,
         newest_first=False,
+        limit=MAX_DURATIONS,
     )
+    page = await history.sessions(live, which)
+    if page.total > MAX_DURATIONS:
+        wanted = f"earlier: {page.total} publishes are between these days, and {MAX_DURATIONS} can be listed at once"
+        raise InvalidField("EndUnixTime", ask.end_unix_time, wanted)
     found = [
         _duration(row.stream.stream, to_unix(row.began_at), to_unix(row.ended_at))
-        for row in (await history.sessions(live, which)).rows
+        for row in page.rows
         if row.began_at is not None and row.ended_at is not None
     ]
     return ListStreamDurationsResult(

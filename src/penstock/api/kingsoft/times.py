@@ -34,7 +34,8 @@ def midnight(at: datetime) -> datetime:
 def history_window(start: int | None, end: int | None, now: datetime) -> tuple[datetime, datetime]:
     """The first and last second of a history that is asked for.
 
-    Without times it goes from 00:00 five days ago until now, which is the one window wider than five days.
+    Without times it goes from 00:00 five days ago until now. A window without a beginning may so be wider than
+    five days; one that names it may not.
 
     Raises:
         InvalidField: more than 28 days back, wider than 5 days, or an end before its beginning.
@@ -46,7 +47,7 @@ def history_window(start: int | None, end: int | None, now: datetime) -> tuple[d
         raise InvalidField("StartUnixTime", start, f"within {HISTORY_BACK.days} days: {to_unix(oldest)} or later")
     if last < first:
         raise InvalidField("EndUnixTime", to_unix(last), f"not before StartUnixTime ({to_unix(first)})")
-    if last - first > HISTORY_SPAN and not (start is None and end is None):
+    if start is not None and last - first > HISTORY_SPAN:
         wanted = f"at most {HISTORY_SPAN.days} days after StartUnixTime: {to_unix(first + HISTORY_SPAN)} or earlier"
         raise InvalidField("EndUnixTime", to_unix(last), wanted)
     return first, last

@@ -12,6 +12,7 @@ import hmac
 import re
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from hashlib import sha256
 from typing import Final
 
@@ -44,8 +45,8 @@ WINDOW: Final = timedelta(minutes=15)
 _SIGNED_IF_PRESENT: Final = ("x-action", "x-version", "x-amz-target", "x-amz-security-token")
 _MAX_AUTHORIZATION: Final = 4096  # characters
 _MAX_SIGNED_HEADERS: Final = 64
-_TIME: Final = re.compile(r"\d{8}T\d{6}Z", re.ASCII)
-_PART: Final = re.compile(r"\s*(Credential|SignedHeaders|Signature)=([^,\s]*)\s*", re.ASCII)
+_TIME: Final = re.compile(r"(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z", re.ASCII)
+_PARTS: Final = frozenset({"Credential", "SignedHeaders", "Signature"})
 _TOKEN_LINE: Final = re.compile(r"^x-amz-security-token:.*$", re.MULTILINE)
 
 
@@ -68,8 +69,8 @@ def read_claim(request: HttpRequest, now: datetime) -> Claim:
     names = tuple(parts.get("SignedHeaders", "").split(";"))
     if names == ("",):
         raise MissingSignature("Authorization has no SignedHeaders; host and x-amz-date must be among them")
-    at = _read_time(request.headers, now)
-    _check_scope(scope, format_time(at)[:8])
+    at, date = _read_time(request.headers, now)
+    _check_scope(scope, date)
     _check_names(names, request.headers)
     _check_body(request)
     return Claim(access_key=access_key, at=at, scope=scope, signed_headers=names, signature=parts["Signature"])
@@ -86,27 +87,34 @@ def _read_authorization(headers: Headers) -> dict[str, str]:
         raise BadScope(f"Authorization begins with {scheme[:32]!r}; it must be {ALGORITHM}")
     parts: dict[str, str] = {}
     for text in rest.split(","):
-        found = _PART.fullmatch(text)
-        if found is None or found[1] in parts:
+        name, _, value = text.strip().partition("=")
+        if name not in _PARTS or name in parts or value.split(None, 1)[1:]:
             raise MalformedRequest("Authorization must have Credential, SignedHeaders and Signature, each once")
-        parts[found[1]] = found[2]
+        parts[name] = value
     return parts
 
 
-def _read_time(headers: Headers, now: datetime) -> datetime:
+def _read_time(headers: Headers, now: datetime) -> tuple[datetime, str]:
+    """Return the time, and its day as a scope has it."""
     values = headers.get_all("X-Amz-Date")
     if not values:
         raise MissingTime("the request has no X-Amz-Date header")
-    try:
-        is_one = len(values) == 1 and _TIME.fullmatch(values[0].strip())
-        at = datetime.strptime(values[0].strip(), "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC) if is_one else None
-    except ValueError:  # the 30th of February
-        at = None
+    text = values[0].strip()
+    at = _as_time(text) if len(values) == 1 else None
     if at is None:
         raise ExpiredRequest(f"X-Amz-Date is {values[0][:32]!r}; it must be one time like 20260301T120000Z")
     if abs(now - at) > WINDOW:
         raise ExpiredRequest(f"X-Amz-Date is {values[0][:32]}; it must be within 15 minutes of {format_time(now)}")
-    return at
+    return at, text[:8]
+
+
+@lru_cache(64)  # calls come in the same second as others
+def _as_time(text: str) -> datetime | None:
+    found = _TIME.fullmatch(text)
+    try:
+        return datetime(*map(int, found.groups()), tzinfo=UTC) if found else None  # type: ignore[misc,arg-type]
+    except ValueError:  # the 30th of February
+        return None
 
 
 def _check_scope(scope: str, date: str) -> None:
@@ -123,17 +131,18 @@ def _check_names(names: tuple[str, ...], headers: Headers) -> None:
     for name in ("host", "x-amz-date"):
         if name not in names:
             raise BadSignature(f"SignedHeaders has no {name}")
+    there = set(headers.names())
     for name in names:
-        if name not in headers:
+        if name not in there:
             raise BadSignature(f"SignedHeaders has {name[:64]!r}, and the request has no such header")
     for name in _SIGNED_IF_PRESENT:
-        if name in headers and name not in names:
+        if name in there and name not in names:
             raise BadSignature(f"the request has {name}, and SignedHeaders has not")
 
 
 def _check_body(request: HttpRequest) -> None:
-    made = sha256(request.body).hexdigest()
     for announced in request.headers.get_all("X-Amz-Content-SHA256"):
+        made = sha256(request.body).hexdigest()
         if not hmac.compare_digest(as_bytes(announced.strip()), made.encode()):
             raise BadSignature(f"X-Amz-Content-SHA256 is {announced[:64]!r}; the body's is {made}")
 
@@ -147,12 +156,13 @@ def verify(request: HttpRequest, claim: Claim, credentials: Credentials) -> Veri
         BadSignature: another key signed, or something else was signed.
     """
     time = request.headers.get("X-Amz-Date").strip()
+    has_token = "x-amz-security-token" in claim.signed_headers
     first: Verified | None = None
     for tried in _hosts(request):
         canonical = canonical_request(tried, claim.signed_headers)
         text = string_to_sign(canonical, time, claim.scope)
         made = signature(credentials.secret_key, claim.scope, text)
-        shown = _TOKEN_LINE.sub("x-amz-security-token:(hidden)", canonical)
+        shown = canonical if not has_token else _TOKEN_LINE.sub("x-amz-security-token:(hidden)", canonical)
         found = Verified(access_key=claim.access_key, canonical_request=shown, string_to_sign=text)
         first = first or found
         if hmac.compare_digest(made.encode(), as_bytes(claim.signature)):
@@ -179,6 +189,8 @@ def _hosts(request: HttpRequest) -> Iterable[HttpRequest]:
 
 def _check_token(headers: Headers, credentials: Credentials, found: Verified) -> None:
     sent = headers.get_all("X-Amz-Security-Token")
+    if not sent and not credentials.token:
+        return
     wanted = [credentials.token] if credentials.token else []
     same = [
         hmac.compare_digest(as_bytes(each.strip()), as_bytes(token)) for each, token in zip(sent, wanted, strict=False)

@@ -136,7 +136,7 @@ STATUS_MESSAGES: Final = {
 }
 
 # Codes that we never send, and what they mean to a caller. What is in neither table is unknown.
-_ONLY_READ: Final[dict[str, type[PenstockError]]] = {
+ONLY_READ: Final[dict[str, type[PenstockError]]] = {
     "InvalidParameter": InvalidField,
     "InvalidParameterValue": InvalidField,  # the gateway's own word for it reads the same
     "MissingParameter": MissingField,
@@ -160,7 +160,7 @@ _ONLY_READ: Final[dict[str, type[PenstockError]]] = {
 
 _KINDS: Final[dict[str, type[PenstockError]]] = {
     **{str(code.code): error for error, code in ERROR_CODES.items()},
-    **_ONLY_READ,
+    **ONLY_READ,
 }
 
 

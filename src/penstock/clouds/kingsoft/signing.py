@@ -12,20 +12,28 @@ names, and which header is signed by whom, from the official Python SDKs `ksc-sd
 from __future__ import annotations
 
 import hmac
+import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from functools import lru_cache
 from hashlib import sha256
 from typing import Final
 from urllib.parse import quote
 
 from penstock.clouds.contract import Credentials
 from penstock.clouds.http import Headers, HttpRequest
-from penstock.clouds.reading import query_pairs
+from penstock.clouds.reading import check_query, query_pairs
 
 ALGORITHM: Final = "AWS4-HMAC-SHA256"
 SERVICE: Final = "kls"
 REGION: Final = "cn-beijing-6"
 TERMINATOR: Final = "aws4_request"
+
+# A query that is its own canonical form, but for the order.
+_PLAIN_QUERY: Final = re.compile(r"[\w.~-]+=[\w.~-]*(?:&[\w.~-]+=[\w.~-]*)*", re.ASCII)
+_HASH_OF_NOTHING: Final = sha256().hexdigest()
+# Keys are derived for a secret, a day, a region and a service: one a day for each that is in use.
+_DERIVED_KEYS: Final = 1024
 
 # What kscore sets and does not sign.
 _UNSIGNED: Final = frozenset({"authorization", "user-agent", "expect"})
@@ -33,6 +41,8 @@ _UNSIGNED: Final = frozenset({"authorization", "user-agent", "expect"})
 
 def canonical_path(path: str) -> str:
     """Return a path without dot segments, percent-encoded once more; empty is `/`."""
+    if path == "/":
+        return path
     parts: list[str] = []
     for part in path.split("/"):
         if part == "..":
@@ -48,12 +58,19 @@ def canonical_query(query: str) -> str:
 
     kscore never sends `+`; the second-generation SDK sends it for a space and signs `%20`.
     """
+    check_query(query)
+    if _PLAIN_QUERY.fullmatch(query) is not None:
+        return "&".join(sorted(query.split("&")))
     return "&".join(sorted(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in query_pairs(query)))
 
 
 def canonical_headers(headers: Headers, names: Iterable[str]) -> str:
     """Return one `name:value` line for each name, each ended by a line feed."""
-    return "".join(f"{name}:{','.join(sorted(map(str.strip, headers.get_all(name))))}\n" for name in names)
+    return "".join([f"{name}:{_value(headers.get_all(name))}\n" for name in names])
+
+
+def _value(values: list[str]) -> str:
+    return values[0].strip() if len(values) == 1 else ",".join(sorted(map(str.strip, values)))
 
 
 def canonical_request(request: HttpRequest, names: tuple[str, ...]) -> str:
@@ -65,7 +82,7 @@ def canonical_request(request: HttpRequest, names: tuple[str, ...]) -> str:
             canonical_query(request.query),
             canonical_headers(request.headers, names),
             ";".join(names),
-            sha256(request.body).hexdigest(),
+            sha256(request.body).hexdigest() if request.body else _HASH_OF_NOTHING,
         )
     )
 
@@ -77,10 +94,15 @@ def string_to_sign(canonical: str, time: str, scope: str) -> str:
 
 def signature(secret_key: str, scope: str, text: str) -> str:
     """Return the lower-case hex signature of a string to sign."""
+    return hmac.digest(_derived_key(secret_key, scope), as_bytes(text), "sha256").hex()
+
+
+@lru_cache(_DERIVED_KEYS)
+def _derived_key(secret_key: str, scope: str) -> bytes:
     key = f"AWS4{secret_key}".encode()
     for part in scope.split("/"):
         key = hmac.digest(key, as_bytes(part), "sha256")
-    return hmac.digest(key, as_bytes(text), "sha256").hex()
+    return key
 
 
 def as_bytes(text: str) -> bytes:

@@ -17,6 +17,7 @@ from msgspec import Meta, Struct, field
 from penstock.clouds.contract import About, Effect, Operation, Paging, Rate, Result
 from penstock.clouds.members import ZERO_IS_ABSENT
 from penstock.clouds.shape import AS_TEXT, also
+from penstock.errors import NotBanned, NotOnAir, PenstockError, Unchanged, UnknownDomain, UnknownVhost
 
 _SOURCE: Final = "KLS OpenAPI 2017-01-01, {} (read 2026-11)"
 _QUERIES: Final = Rate(50, per_s=60)
@@ -25,27 +26,41 @@ MAX_TIME: Final = 9_999_999_999  # "10-digit Unix time"; the year 2286
 
 Name = Annotated[str, Meta(min_length=1)]
 UnixTime = Annotated[int, Meta(ge=0, le=MAX_TIME)]  # seconds
-OptionalTime = Annotated[UnixTime | None, ZERO_IS_ABSENT]  # seconds; wrapper and Java client send or drop a 0
+OptionalTime = Annotated[UnixTime | None, ZERO_IS_ABSENT]  # seconds; the wrapper sends a 0, the Java client drops it
 Order = Literal[0, 1]  # by publish start: 0 latest first, 1 earliest first
 Marker = Annotated[int, Meta(ge=0, le=2_147_483_647)]  # page number from 0; its end is ours
 Limit = Annotated[int, Meta(ge=1, le=5000), ZERO_IS_ABSENT]  # rows per page
-NumberText = Annotated[int, AS_TEXT]  # a number that travels as text
+NumberText = Annotated[int, AS_TEXT]
 
 LATEST_FIRST: Final = 0
 EARLIEST_FIRST: Final = 1
 KICK: Final = 1  # forbid_till_unix_time: cut the connection, ban nothing
 LONGEST: Final = -1  # forbid_till_unix_time: 90 days
 
+BanEnd = Annotated[int, Meta(ge=LONGEST, le=MAX_TIME)]  # seconds; 1 only cuts the connection; -1 or absent: 90 days
+
+# Names that do not belong together.
+_PLACE: Final = (UnknownVhost, UnknownDomain)
+
 _PAGES: Final = Paging(index="marker", size="limit", rows="result", count="count", total="total", first=0)
 
 
 def _read(action: str, method: str = "GET", paging: Paging | None = None, rate: Rate = _QUERIES) -> About:
     source = _SOURCE.format(action)
-    return About(action=action, method=method, effect=Effect.READS, rate=rate, paging=paging, source=source)
+    return About(
+        action=action, method=method, effect=Effect.READS, rate=rate, paging=paging, errors=_PLACE, source=source
+    )
 
 
-def _change(action: str, rate: Rate) -> About:
-    return About(action=action, method="POST", effect=Effect.SETS, rate=rate, source=_SOURCE.format(action))
+def _change(action: str, rate: Rate, *errors: type[PenstockError]) -> About:
+    return About(
+        action=action,
+        method="POST",
+        effect=Effect.SETS,
+        rate=rate,
+        errors=(*_PLACE, *errors),
+        source=_SOURCE.format(action),
+    )
 
 
 class Pull(Struct, kw_only=True, rename="pascal"):
@@ -62,7 +77,7 @@ class RealtimeStream(Struct, kw_only=True, rename="pascal"):
     stream: str
     client_ip: Annotated[str, also("Clientip")] = field(name="ClientIP")
     node: str  # address that receives the publish
-    pub_time: Annotated[int, also("Pubtime")]
+    pub_time: Annotated[int, also("Pubtime")]  # when the publish began
     frame_rate: int  # fps, nominal
     curfps: int  # fps, actual
     flr: int = field(name="FLR")  # percent of frames lost: (1 - actual / nominal) * 100
@@ -78,7 +93,7 @@ class RealtimeStream(Struct, kw_only=True, rename="pascal"):
     acodec: str
     online_user: int  # players of the stream and its variants
     bw: int  # bit/s that they take
-    pulls: list[Pull]
+    pulls: list[Pull]  # the stream itself, and its variants
 
 
 class ListRealtimeStreamsInfoResult(Result, rename="pascal"):
@@ -105,8 +120,8 @@ class ListRealtimeStreamsInfo(Operation[ListRealtimeStreamsInfoResult], frozen=T
     app: Name
     stream: str = ""  # empty: every stream of the application
     domain_ids: str = ""  # ids of playback domains, joined by commas; empty: all
-    pull_protocol: Literal["http+flv", "rtmp", "hls"] = "http+flv"
-    type: Literal["push", "pull"] | None = None
+    pull_protocol: Literal["http+flv", "rtmp", "hls"] = "http+flv"  # whose players count
+    type: Literal["push", "pull"] | None = None  # one side alone
 
 
 class PublishedStream(Struct, kw_only=True, rename="pascal"):
@@ -124,7 +139,7 @@ class PublishedStream(Struct, kw_only=True, rename="pascal"):
     bw_real: NumberText  # measured
     bw_in: NumberText  # nominal
     update_time: int  # when it was sampled
-    pub_time: int = field(name="Pubtime")
+    pub_time: int = field(name="Pubtime")  # when the publish began
 
 
 class ListRealtimePubStreamsInfoResult(Result, rename="pascal"):
@@ -158,8 +173,8 @@ class PastPublish(Struct, kw_only=True, rename="pascal"):
     """One publish that is over, or one attempt that was refused, and why."""
 
     client_ip: str = field(name="Clientip")
-    pub_time: int = field(name="Pubtime")
-    fin_time: int = field(name="Fintime")
+    pub_time: int = field(name="Pubtime")  # when it began
+    fin_time: int = field(name="Fintime")  # when it ended
     status_code: int  # 200 ended; 422 name in use, 423 banned, 425 expired, 426 signature, 428 parameters
     status_message: str
 
@@ -282,13 +297,13 @@ class ForbidStream(Operation[ForbidStreamResult], frozen=True, rename="pascal"):
     None and -1 stand for 90 days, which no time may be beyond.
     """
 
-    about = _change("ForbidStream", Rate(200, per_s=1))
+    about = _change("ForbidStream", Rate(200, per_s=1), Unchanged, NotOnAir)
 
     unique_name: Name
     app: Name
     pubdomain: Name
     stream: Name
-    forbid_till_unix_time: Annotated[int, Meta(ge=LONGEST, le=MAX_TIME)] | None = None
+    forbid_till_unix_time: BanEnd | None = None
 
 
 class ResumeStreamResult(Result):
@@ -298,7 +313,7 @@ class ResumeStreamResult(Result):
 class ResumeStream(Operation[ResumeStreamResult], frozen=True, rename="pascal"):
     """Lift a stream's ban; RetCode 8201 when there is none."""
 
-    about = _change("ResumeStream", Rate(100, per_s=1))
+    about = _change("ResumeStream", Rate(100, per_s=1), NotBanned)
 
     unique_name: Name
     app: Name
