@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import signal
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+from tests.e2e.browser import Browser
 from tests.e2e.media import Packet, Samples, is_run_of, rising, track_of
 from tests.e2e.peers import Ffmpeg, Publish, Pyav
-from tests.e2e.server import Server
+from tests.e2e.server import Serve, Server, Watch
 
 PLAYED_S = 3.0
 # A sound's time is its place among the samples; RTMP had it in whole milliseconds.
@@ -67,3 +70,63 @@ async def test_players_get_the_publishers_own_packets(
     url = server.hls_url(stream)
     for got in await asyncio.gather(*(peers[player].packets(url, seconds=PLAYED_S) for player in players)):
         assert_unchanged(source, got)
+
+
+# In a browser
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    browser = await Browser.start()
+    try:
+        yield browser
+    finally:
+        await browser.close()
+
+
+async def test_hls_js_plays(server: Server, ffmpeg: Ffmpeg, samples: Samples, browser: Browser, stream: str) -> None:
+    await ffmpeg.publish(samples.b_frames, server.rtmp_url(stream), loop=True)
+    page = await browser.play(server.hls_url(stream))
+    seen = await page.moves(5, within_s=25)
+    assert (seen["width"], seen["height"]) == (320, 180)
+    assert seen["levels"] == [["avc1.640014", "mp4a.40.2", 320, 180]]
+    assert seen["frames"] > 100
+
+
+async def test_hls_js_plays_on_when_the_publisher_comes_back(
+    server: Server, ffmpeg: Ffmpeg, samples: Samples, browser: Browser, stream: str
+) -> None:
+    publisher = await ffmpeg.publish(samples.h264, server.rtmp_url(stream), loop=True)
+    page = await browser.play(server.hls_url(stream))
+    await page.moves(3, within_s=25)
+    await publisher.kill()
+    await server.wait_log(rf"control: demo/{stream} ended", within_s=2)
+    # Of another size, so that it has another init segment too.
+    await ffmpeg.publish(samples.at_30_fps, server.rtmp_url(stream), loop=True)
+    # What was buffered is played first; the new session is there when its size is.
+    for _ in range(10):
+        seen = await page.moves(2, within_s=20)
+        if seen["width"] == 640:
+            break
+    assert (seen["width"], seen["fatal"]) == (640, [])
+    await page.moves(4, within_s=20)
+
+
+async def test_hls_js_plays_on_when_the_engine_is_started_again(
+    serve: Serve, ffmpeg: Ffmpeg, samples: Samples, browser: Browser, stream: str
+) -> None:
+    server = serve()
+    publisher = await ffmpeg.publish(samples.h264, server.rtmp_url(stream), loop=True)
+    page = await browser.play(server.hls_url(stream))
+    await page.moves(3, within_s=25)
+    engine = Watch({"engine": server.child("engine")})
+    engine.send_signal(signal.SIGKILL)
+    await engine.until_all_ended(within_s=2)
+    await publisher.kill()
+    await ffmpeg.publish(samples.at_30_fps, server.rtmp_url(stream), loop=True)
+    for _ in range(10):
+        seen = await page.moves(2, within_s=30)
+        if seen["width"] == 640:
+            break
+    assert (seen["width"], seen["fatal"]) == (640, [])
+    await page.moves(4, within_s=20)

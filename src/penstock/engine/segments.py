@@ -30,6 +30,8 @@ EARLY_MS: Final = 50
 SLACK_MS: Final = 400
 # A segment under way may take this part of what a stream's segments may take in all.
 LARGEST_PART: Final = 8
+# Discontinuities are counted from the wall clock's seconds, modulo this: hls.js keeps an array of that length.
+DISCONTINUITIES: Final = 1 << 16
 # Whatever their size, so many are kept: with less there is nothing to play.
 FEWEST_KEPT: Final = 3
 
@@ -55,7 +57,7 @@ class Segment(Struct, frozen=True, eq=False):
 
     piece: Piece
     data: bytes
-    discontinuity: int  # how many there were up to it, counted on from the wall clock
+    discontinuity: int  # how many there were up to it, from the first number on
 
 
 class Segmenter:
@@ -70,7 +72,10 @@ class Segmenter:
         self._segments: dict[int, Segment] = {}
         self._inits: dict[int, tuple[tuple[Track, ...], bytes]] = {}  # by the first segment that needed each
         self._playlist: bytes | None = None
-        self._next = self._discontinuity = max(at_least, int(clock.now().timestamp()))
+        now_s = int(clock.now().timestamp())
+        self._next = max(at_least, now_s)
+        # Another one than an engine's before a restart, so that its times are not taken for going on.
+        self._discontinuity = now_s % DISCONTINUITIES
         self._is_broken = False  # the next segment does not follow from the last one
         # What the segments of this session hold; a track counts from its first frame on.
         self._tracks: dict[Kind, Track] = {}
@@ -93,7 +98,7 @@ class Segmenter:
     @property
     def number_after(self) -> int:
         """Above every number that was given here."""
-        return max(self._next, self._discontinuity + 1)
+        return self._next
 
     @property
     def tracks(self) -> tuple[Track, ...]:
