@@ -11,14 +11,19 @@ packages=(
     gstreamer1.0-plugins-ugly gstreamer1.0-libav
     nginx libnginx-mod-rtmp     # the server that benchmarks compare with
     gcc libc6-dev               # builds the load generator
+    chromium                    # plays HLS by hls.js, as viewers' browsers do
 )
+# From npm, as Debian has none. It is run in a test's browser, and shipped with nothing.
+hls_js=hls.js@1.7.4
+
+cd "$(dirname "$0")/.."
 
 # Debian keeps nginx where ordinary users have no PATH.
 PATH="$PATH:/usr/sbin:/sbin"
 
 missing() {
     local command element
-    for command in ffmpeg ffprobe rtmpdump gst-launch-1.0 gst-inspect-1.0 nginx gcc; do
+    for command in ffmpeg ffprobe rtmpdump gst-launch-1.0 gst-inspect-1.0 nginx gcc chromium; do
         command -v "$command" >/dev/null || echo "$command"
     done
     if command -v gst-inspect-1.0 >/dev/null; then
@@ -68,6 +73,17 @@ install() {
     fi
 }
 
+# Needs no root; Debian's npm comes with hundreds of packages, so one that is there already is taken.
+install_hls_js() {
+    grep -qs "\"version\": \"${hls_js#*@}\"" .peers/node_modules/hls.js/package.json && return
+    if ! command -v npm >/dev/null; then
+        echo "The tests need npm (any that comes with node 18 or later), to fetch $hls_js into .peers." >&2
+        return 1
+    fi
+    npm install --prefix .peers --no-save --no-audit --no-fund --ignore-scripts --loglevel=error "$hls_js" >/dev/null
+}
+
+install_hls_js
 lacking="$(listed)"
 if [ -z "$lacking" ]; then
     exit 0

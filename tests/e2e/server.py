@@ -175,6 +175,12 @@ class Server:
     def https_flv_url(self, app_stream: str) -> str:
         return f"{self._bases['https']}/{_with_suffix(app_stream)}"
 
+    def hls_url(self, app_stream: str) -> str:
+        return f"{self._bases['http']}/{_with_suffix(app_stream, '.m3u8')}"
+
+    def https_hls_url(self, app_stream: str) -> str:
+        return f"{self._bases['https']}/{_with_suffix(app_stream, '.m3u8')}"
+
     @property
     def api_url(self) -> str:
         """Where the clouds' APIs answer, without TLS."""
@@ -282,9 +288,9 @@ def environment() -> dict[str, str]:
     }
 
 
-def _with_suffix(app_stream: str) -> str:
+def _with_suffix(app_stream: str, suffix: str = ".flv") -> str:
     path, query, rest = app_stream.partition("?")
-    return f"{path}.flv{query}{rest}"
+    return f"{path}{suffix}{query}{rest}"
 
 
 def children_of(parent: int) -> list[int]:

@@ -8,7 +8,7 @@ long, the stream rests as long again before the next one, and the batches grow b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, Protocol
 
 from msgspec import Struct
@@ -26,6 +26,12 @@ MAX_REST_S: Final = 0.25
 
 class Timer(Protocol):
     def cancel(self) -> None: ...
+
+
+class Reader(Protocol):
+    """Gets a stream's packets themselves, whoever plays: what packs or records them."""
+
+    def take(self, packets: Sequence[MediaPacket]) -> None: ...
 
 
 Later = Callable[[float, Callable[[], None]], Timer]
@@ -73,6 +79,7 @@ class Stream:
         self._gop = GopCache(policy.gop_cache_bytes)
         self._has_audio = False
         self._has_video = False
+        self._readers: tuple[Reader, ...] = ()
 
     # The publisher's side
 
@@ -111,7 +118,7 @@ class Stream:
         batch = self._batch
         if not batch.packets:
             return
-        if not self._has_players():
+        if not self._is_wanted():
             self._keep(batch)
             return
         due = self._rest_until
@@ -131,7 +138,7 @@ class Stream:
         batch = self._batch
         if not batch.packets:
             return
-        if not self._has_players():
+        if not self._is_wanted():
             self._keep(batch)
             return
         began = self._clock.monotonic()
@@ -145,6 +152,9 @@ class Stream:
         self._rest_until = max(began + self._policy.every_s, ended + rest)
         for outlet in gone:
             outlet.owner.lost("connection lost")
+        # Live players first: nobody who reads for later is in a hurry.
+        for reader in self._readers:
+            reader.take(batch.packets)
 
     def _on_timer(self) -> None:
         self._timer = None
@@ -197,8 +207,17 @@ class Stream:
         for feed in list(self.feeds.values()):
             yield from feed.outlets()
 
-    def _has_players(self) -> bool:
-        return bool(self.feeds)
+    def follow(self, reader: Reader) -> None:
+        """Give `reader` the cached GOP with its headers now, and every batch from the next one on."""
+        opening = self._opening_now()
+        reader.take([*opening.headers, *opening.gop])
+        self._readers += (reader,)
+
+    def unfollow(self, reader: Reader) -> None:
+        self._readers = tuple(other for other in self._readers if other is not reader)
+
+    def _is_wanted(self) -> bool:
+        return bool(self.feeds or self._readers)
 
     def _opening_now(self) -> Opening:
         """For one who joins now, and gets every batch from the next one on."""
