@@ -20,7 +20,7 @@ from typing import Final
 import h11
 from msgspec import Struct
 
-from penstock.engine.addressing import Target, host_name
+from penstock.engine.addressing import Target
 from penstock.engine.hub import Hub
 from penstock.engine.viewers import SESSION_RULE, Viewer, Viewers
 from penstock.errors import BadParameters, HttpError, LimitExceeded
@@ -230,7 +230,8 @@ class HttpConnection(HttpFlvConnection):
     def _open(self, ask: Ask) -> Viewer | None:
         """Begin a session; None while the stream is not on air."""
         stream = self._hub.vhosts.locate(ask.target)
-        return self._viewers.open(stream, self.client(ask.agent), host_name(ask.target.host), ask.session)
+        domain = self._hub.vhosts.domain_of(ask.target)
+        return self._viewers.open(stream, self.client(ask.agent), domain, ask.session)
 
     def _send_playlist(self, ask: Ask, viewer: Viewer) -> None:
         body = viewer.segmenter.playlist if ask.session else _multivariant(ask, viewer)
