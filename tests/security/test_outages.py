@@ -16,7 +16,7 @@ from penstock.model import Kind
 from penstock.sdk.kingsoft import AsyncKingsoft
 from tests.e2e.conftest import serve
 from tests.e2e.server import Serve, Server
-from tests.e2e.test_kills import PLACE
+from tests.e2e.world import PLACE
 from tests.engine.kit import inter_body
 from tests.servers.client import HttpClient, RawPipe, RtmpClient
 from tests.servers.house import begin

@@ -26,7 +26,7 @@ from penstock.storage.rows import UrlSigning
 from penstock.testing import Publisher
 from tests.e2e.conftest import serve
 from tests.e2e.server import PENSTOCK, Serve, Server, children_of, environment
-from tests.e2e.test_kills import Place
+from tests.e2e.world import Place
 from tests.servers.client import HttpClient, Refused, RtmpClient
 
 __all__ = ["serve"]
