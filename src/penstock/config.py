@@ -371,7 +371,7 @@ class Vhost(Section, frozen=True, kw_only=True):
     `publish_key`."""
 
     publish_key: Annotated[str, Secret, Meta(max_length=256)] = ""
-    """Key of signed publishing URLs; never shown."""
+    """Key of signed publishing URLs; never shown. When it changes, whoever publishes by the old one is cut off."""
 
     publish_sign_order: SignOrder = ("key", "path", "time")
     """In which order key, path and time are hashed into `wsSecret`."""
