@@ -204,6 +204,13 @@ class Server:
         return found[1]
 
     @property
+    def watch_url(self) -> str:
+        """Where monitoring reads."""
+        found = re.search(r"^ *Watch +(http://\S+)/metrics$", self.log.text(), re.MULTILINE)
+        assert found is not None
+        return found[1]
+
+    @property
     def ca_file(self) -> Path:
         return self.data_dir / "tls" / "ca.pem"
 
@@ -270,8 +277,13 @@ def write_settings(folder: Path, *, data_dir: str = "data", accounts: str = "", 
     text = {"data_dir": data_dir}
     doors = {f"{door}_listen": "127.0.0.1:0" for door in DOORS}
     api = {"listen": "127.0.0.1:0", "tls_listen": "127.0.0.1:0"}
+    watch = {"listen": "127.0.0.1:0"}
     path = folder / "penstock.toml"
-    path.write_text("\n".join([_toml(text), "[api]", _toml(api), "[media]", _toml(doors | media), accounts]))
+    path.write_text(
+        "\n".join(
+            [_toml(text), "[api]", _toml(api), "[watch]", _toml(watch), "[media]", _toml(doors | media), accounts]
+        )
+    )
     return path
 
 
@@ -283,7 +295,7 @@ def _toml(values: Mapping[str, object]) -> str:
 def free_ports() -> dict[str, str]:
     """An environment in which a server without a settings file disturbs no other one."""
     return {f"PENSTOCK_MEDIA__{door.upper()}_LISTEN": "127.0.0.1:0" for door in DOORS} | {
-        f"PENSTOCK_API__{listener}": "127.0.0.1:0" for listener in ("LISTEN", "TLS_LISTEN")
+        f"PENSTOCK_{listener}": "127.0.0.1:0" for listener in ("API__LISTEN", "API__TLS_LISTEN", "WATCH__LISTEN")
     }
 
 

@@ -29,6 +29,7 @@ class Places(Struct, frozen=True):
     app: str
     query: str  # names the vhost where nothing else does
     apis: tuple[str, ...]  # where the management APIs answer
+    watch: str  # where monitoring reads; "": turned off
     vhost: Vhost  # whose streams the URLs mean
 
     @classmethod
@@ -43,10 +44,16 @@ class Places(Struct, frozen=True):
             for door, (scheme, setting) in API_DOORS.items()
             if door in ports
         )
+        watch = _base(config, "http", config.watch.listen, ports["watch"]) if "watch" in ports else ""
         vhost = next((v for v in config.vhosts if v.name == config.media.default_vhost), config.vhosts[0])
         needs_name = len(config.vhosts) > 1 and not config.media.default_vhost
         return cls(
-            bases, vhost.apps[0] if vhost.apps else "APP", f"?vhost={vhost.name}" if needs_name else "", apis, vhost
+            bases,
+            vhost.apps[0] if vhost.apps else "APP",
+            f"?vhost={vhost.name}" if needs_name else "",
+            apis,
+            watch,
+            vhost,
         )
 
     @property
@@ -102,6 +109,8 @@ def welcome(places: Places, config: Config, open_files: tuple[int, int], *, on_a
     if places.apis:
         rows += _titled("API", list(places.apis))
         rows += _titled("  its keys", _keys(config))
+    if places.watch:
+        rows += _titled("Watch", [f"{places.watch}/metrics"])
     before, now = open_files
     rows += _titled("Open files", [f"{now}" + (f" (raised from {before})" if now != before else "")])
     rows += _titled("Data", [str(config.data_dir)])
