@@ -352,9 +352,17 @@ async def test_publishers_and_those_turned_away_are_billed_nothing(house: House,
 # Players of HLS: many answers, one play
 
 
-async def test_players_that_fetch_segments(house: House, players: Players, truth: Truth) -> None:
+async def segments(open_house: OpenHouse) -> tuple[House, Players]:
+    """A server with some seconds of a stream in segments."""
+    house = await open_house(hls_always=("live",))
     publisher = await house.on_air()
     await film(publisher, 200)
+    await house.arrived(200 * 20_000)
+    return house, Players(house)
+
+
+async def test_players_that_fetch_segments(open_house: OpenHouse, truth: Truth) -> None:
+    house, players = await segments(open_house)
     one, other = await asyncio.gather(players.hls(), players.hls())
     for player in (one, other, one):
         await player.playlist()
@@ -367,9 +375,8 @@ async def test_players_that_fetch_segments(house: House, players: Players, truth
     assert house.control.live.usage.plays[DEMO, "hls"] == 2
 
 
-async def test_players_that_leave_in_the_middle_of_a_segment(house: House, players: Players, truth: Truth) -> None:
-    publisher = await house.on_air()
-    await film(publisher, 200)
+async def test_players_that_leave_in_the_middle_of_a_segment(open_house: OpenHouse, truth: Truth) -> None:
+    house, players = await segments(open_house)
     one, other = await asyncio.gather(players.hls(8192), players.hls(8192))
     for player, leave in ((one, one.client.raw.close), (other, other.client.raw.reset)):
         await player.playlist()
@@ -379,10 +386,9 @@ async def test_players_that_leave_in_the_middle_of_a_segment(house: House, playe
     assert await billed(house) == truth.of(players)
 
 
-async def test_one_connection_of_many_players(house: House, players: Players, truth: Truth) -> None:
+async def test_one_connection_of_many_players(open_house: OpenHouse, truth: Truth) -> None:
     """A proxy's: what it took is counted for each, and HTTP-FLV behind it as well."""
-    publisher = await house.on_air()
-    await film(publisher, 200)
+    house, players = await segments(open_house)
     one = await players.hls()
     other = await HlsPlayer.begin(one.client)
     for player in (one, other, one):
@@ -397,9 +403,8 @@ async def test_one_connection_of_many_players(house: House, players: Players, tr
     assert house.control.live.usage.plays[DEMO, "hls"] == 2
 
 
-async def test_a_kicked_player_of_hls(house: House, players: Players, truth: Truth) -> None:
-    publisher = await house.on_air()
-    await film(publisher, 200)
+async def test_a_kicked_player_of_hls(open_house: OpenHouse, truth: Truth) -> None:
+    house, players = await segments(open_house)
     player = await players.hls(8192)
     await player.playlist()
     await player.ask(player.uris[-1])

@@ -118,8 +118,8 @@ class Stream:
         batch = self._batch
         if not batch.packets:
             return
-        if not self._is_wanted():
-            self._keep(batch)
+        if not self.feeds:
+            self._hand_over(batch)
             return
         due = self._rest_until
         if not batch.has_video:
@@ -138,21 +138,25 @@ class Stream:
         batch = self._batch
         if not batch.packets:
             return
-        if not self._is_wanted():
-            self._keep(batch)
+        if not self.feeds:
+            self._hand_over(batch)
             return
         began = self._clock.monotonic()
         opening = self._opening_before(batch)
         gone: list[Outlet] = []
         for feed in self.feeds.values():
             gone += feed.send(batch.packets, opening, began)
-        self._keep(batch)
         ended = self._clock.monotonic()
         rest = min(ended - began, MAX_REST_S)
         self._rest_until = max(began + self._policy.every_s, ended + rest)
+        # Live players came first: nobody who reads for later is in a hurry.
+        self._hand_over(batch)
         for outlet in gone:
             outlet.owner.lost("connection lost")
-        # Live players first: nobody who reads for later is in a hurry.
+
+    def _hand_over(self, batch: _Batch) -> None:
+        """The batch is over: readers get it, and the GOP cache."""
+        self._keep(batch)
         for reader in self._readers:
             reader.take(batch.packets)
 
@@ -166,7 +170,7 @@ class Stream:
             self._timer = None
 
     def _keep(self, batch: _Batch) -> None:
-        """The batch is over: what of it a later player needs goes into the GOP cache."""
+        """What of a batch a later player needs goes into the GOP cache."""
         if batch.key_at >= 0:
             self._gop.start(batch.packets[batch.key_at :], batch.key_headers)
         else:
@@ -215,9 +219,6 @@ class Stream:
 
     def unfollow(self, reader: Reader) -> None:
         self._readers = tuple(other for other in self._readers if other is not reader)
-
-    def _is_wanted(self) -> bool:
-        return bool(self.feeds or self._readers)
 
     def _opening_now(self) -> Opening:
         """For one who joins now, and gets every batch from the next one on."""
