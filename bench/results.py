@@ -199,7 +199,7 @@ class Hls:
     rss_kib: float  # growth per player
     megabits_per_s: float  # that all players got
     segments_per_s: float
-    behind: int  # players that missed a segment, were too late for one, or lost their connection
+    behind: int  # players that got two segments less than were made, or lost their connection
     load_share: float  # of the load's core
     foreign_share: float  # of the server's core, used by others: noise
 

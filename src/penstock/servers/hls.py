@@ -29,15 +29,12 @@ from penstock.protocols.hls import init_name, multivariant_playlist, segment_nam
 from penstock.servers.door import Connection, Door
 from penstock.servers.httpflv import (
     CORS,
-    MAX_REQUEST_HEAD,
     PREFLIGHT,
     REASONS,
     HttpFlvConnection,
-    agent_of,
-    headers_of,
-    read_request,
     split_target,
 )
+from penstock.servers.request import MAX_REQUEST_HEAD, Request, new_parser, read_plain, read_request
 from penstock.servers.wire import Wire
 
 PLAYLIST: Final = "live.m3u8"
@@ -69,12 +66,13 @@ class Ask(Struct, frozen=True):
 class HttpConnection(HttpFlvConnection):
     """One HTTP client: requests for HLS one after the other, or one for HTTP-FLV."""
 
-    __slots__ = ("_counted_bytes", "_is_busy", "_keeps", "_unread", "_viewer", "_viewers", "_waits_for")
+    __slots__ = ("_counted_bytes", "_is_begun", "_is_busy", "_keeps", "_unread", "_viewer", "_viewers", "_waits_for")
 
     def __init__(self, hub: Hub, viewers: Viewers, door: Door, wire: Wire, address: str, port: int) -> None:
         super().__init__(hub, door, wire, address, port)
         self._viewers = viewers
         self._unread = bytearray()
+        self._is_begun = False  # the parser holds some of a head
         self._is_busy = False  # a request is not answered yet
         self._keeps = False  # the connection stays after the answer
         self._viewer: Viewer | None = None  # whose answer is on its way
@@ -106,19 +104,33 @@ class HttpConnection(HttpFlvConnection):
                 return
             self._serve(request)
 
-    def _next_request(self, parser: h11.Connection) -> h11.Request | None:
+    def _next_request(self, parser: h11.Connection) -> Request | None:
+        if not self._is_begun:
+            found = read_plain(self._unread)
+            if found is not None:
+                request, size = found
+                del self._unread[:size]
+                return request
         while self._unread:
+            self._is_begun = True
             piece = bytes(self._unread[:MAX_REQUEST_HEAD])
             del self._unread[:MAX_REQUEST_HEAD]
-            request = read_request(parser, piece)
-            if request is not None:
-                return request
+            event = read_request(parser, piece)
+            if event is not None:
+                return self._parsed(parser, Request.of(event))
         return None
 
-    def _serve(self, request: h11.Request) -> None:
-        headers = headers_of(request)
+    def _parsed(self, parser: h11.Connection, request: Request) -> Request:
+        """A head that h11 took: what it holds beyond that is the next request's."""
+        if not request.is_last:
+            parser.next_event()  # EndOfMessage
+            self._unread[:0] = parser.trailing_data[0]
+            self._parser, self._is_begun = new_parser(), False
+        return request
+
+    def _serve(self, request: Request) -> None:
         try:
-            ask = read_ask(request, headers)
+            ask = read_ask(request)
         except HttpError as error:
             self._parser = None
             self._answer(error.status, str(error), with_body=request.method != b"HEAD")
@@ -134,26 +146,14 @@ class HttpConnection(HttpFlvConnection):
             self.finish()
             return
         self._is_busy = True
-        self._keeps = self._begin_next(request, headers)
+        self._keeps = not request.is_last
+        if request.is_last:
+            # What follows is nobody's to read.
+            self._unread.clear()
         try:
             self._serve_hls(ask)
         except BadParameters as error:
             self._refuse(ask, 404, str(error))
-
-    def _begin_next(self, request: h11.Request, headers: dict[bytes, bytes]) -> bool:
-        """Make ready for the request behind this one; False if there may be none."""
-        parser = self._parser
-        assert parser is not None
-        has_body = b"content-length" in headers or b"transfer-encoding" in headers
-        wants_close = b"close" in headers.get(b"connection", b"").lower() or request.http_version < b"1.1"
-        if has_body or wants_close:
-            # What follows is nobody's to read.
-            self._unread.clear()
-            return False
-        parser.next_event()  # EndOfMessage: what is left is the next request's
-        self._unread[:0] = parser.trailing_data[0]
-        self._parser = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_REQUEST_HEAD)
-        return True
 
     # Serving
 
@@ -229,9 +229,9 @@ class HttpConnection(HttpFlvConnection):
 
     def _open(self, ask: Ask) -> Viewer | None:
         """Begin a session; None while the stream is not on air."""
-        stream = self._hub.vhosts.locate(ask.target)
-        domain = self._hub.vhosts.domain_of(ask.target)
-        return self._viewers.open(stream, self.client(ask.agent), domain, ask.session)
+        vhosts = self._hub.vhosts
+        stream = vhosts.locate(ask.target)
+        return self._viewers.open(stream, self.client(ask.agent), vhosts.domain_of(ask.target), ask.session)
 
     def _send_playlist(self, ask: Ask, viewer: Viewer) -> None:
         body = viewer.segmenter.playlist if ask.session else _multivariant(ask, viewer)
@@ -325,7 +325,7 @@ def _multivariant(ask: Ask, viewer: Viewer) -> bytes:
     return multivariant_playlist(uri, segmenter.tracks, peak_bps=segmenter.peak_bps).encode("ascii")
 
 
-def read_ask(request: h11.Request, headers: dict[bytes, bytes]) -> Ask | None:
+def read_ask(request: Request) -> Ask | None:
     """What a request for HLS asks for; None for any other request.
 
     Raises:
@@ -334,11 +334,11 @@ def read_ask(request: h11.Request, headers: dict[bytes, bytes]) -> Ask | None:
     if request.method not in (b"GET", b"HEAD", b"OPTIONS"):
         return None
     try:
-        target = bytes(request.target).decode("ascii")
-        authority, path, query = split_target(target, headers.get(b"host", b"").decode("ascii"))
+        host = request.headers.get(b"host", b"").decode("ascii")
+        authority, path, query = split_target(request.target.decode("ascii"), host)
     except ValueError:
         return None
-    has_body, agent = request.method == b"GET", agent_of(headers)
+    has_body, agent = request.method == b"GET", request.agent
     match path.split("/"):
         case ["", app, name] if name.endswith(".m3u8"):
             return Ask(Target(authority, app, name.removesuffix(".m3u8"), (query,)), "", "", has_body, agent)

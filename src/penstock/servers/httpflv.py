@@ -19,9 +19,9 @@ from penstock.engine.usage import Player
 from penstock.errors import BadParameters, HttpError
 from penstock.link.messages import EndReason
 from penstock.servers.door import Connection, Door
+from penstock.servers.request import Request, new_parser, read_request
 from penstock.servers.wire import Wire
 
-MAX_REQUEST_HEAD: Final = 16 * 1024
 SUFFIX: Final = ".flv"
 
 # Any page may play: nothing here is told by cookies or by who asks.
@@ -57,7 +57,7 @@ class HttpFlvConnection(Connection):
         super().__init__(door, wire, address, port)
         self._hub = hub
         self._player: Player | None = None  # until the connection closes
-        self._parser: h11.Connection | None = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_REQUEST_HEAD)
+        self._parser: h11.Connection | None = new_parser()
 
     def receive(self, data: memoryview) -> None:
         if self._parser is None:
@@ -69,15 +69,14 @@ class HttpFlvConnection(Connection):
             self._answer(error.status, str(error), with_body=True)
             return
         if request is not None:
-            self._serve_flv(request)
+            self._serve_flv(Request.of(request))
 
-    def _serve_flv(self, request: h11.Request) -> None:
+    def _serve_flv(self, request: Request) -> None:
         # Its buffers are of no more use, and there may be thousands of players.
         self._parser = None
         method = request.method
-        headers = headers_of(request)
         try:
-            target = target_of(bytes(request.target), headers.get(b"host", b""))
+            target = target_of(request.target, request.headers.get(b"host", b""))
             if method not in (b"GET", b"HEAD", b"OPTIONS"):
                 raise HttpError(404, "nothing here takes that method")
             if method == b"OPTIONS":
@@ -97,7 +96,7 @@ class HttpFlvConnection(Connection):
         if self.closed:
             return
         self.outlet.limit_bytes = self.door.policy.player_buffer_bytes
-        client = self.client(agent_of(headers))
+        client = self.client(request.agent)
         try:
             self._player = self._hub.join(stream, FLV, self.outlet, client, self._hub.vhosts.domain_of(target))
         except OSError as error:
@@ -128,31 +127,6 @@ class HttpFlvConnection(Connection):
     def _leave(self) -> None:
         if self._player is not None:
             self._hub.leave(self._player)
-
-
-def read_request(parser: h11.Connection, data: bytes) -> h11.Request | None:
-    """The request that `data` completed, or None while its head is not whole.
-
-    Raises:
-        HttpError: it is not HTTP, or longer than MAX_REQUEST_HEAD.
-    """
-    # h11 bounds a head only while it is cut short: no more than one byte over the bound is shown to it.
-    held, _ = parser.trailing_data
-    parser.receive_data(data[: MAX_REQUEST_HEAD + 1 - len(held)])
-    try:
-        event = parser.next_event()
-    except h11.RemoteProtocolError as error:
-        raise HttpError(error.error_status_hint, str(error)) from error
-    return event if isinstance(event, h11.Request) else None
-
-
-def headers_of(request: h11.Request) -> dict[bytes, bytes]:
-    """A request's headers by their names in lower case; of those told twice, the last."""
-    return {bytes(name): bytes(value) for name, value in request.headers}
-
-
-def agent_of(headers: dict[bytes, bytes]) -> str:
-    return headers.get(b"user-agent", b"")[:256].decode("latin-1")
 
 
 def target_of(path_and_query: bytes, host: bytes) -> Target:
