@@ -53,8 +53,9 @@ PUSH_DOMAIN = "push.demo.test"
 class Penstock(Server):
     vhost = "demo"
 
-    def __init__(self, name: str, latency: str, *, has_api: bool = False) -> None:
-        self.name, self._latency, self._has_api = name, latency, has_api
+    def __init__(self, name: str, latency: str, *, has_api: bool = False, media: str = "") -> None:
+        """`media` is a line of further settings of that section."""
+        self.name, self._latency, self._has_api, self._media = name, latency, has_api, media
 
     def configure(self, folder: Path, ports: Ports) -> list[str]:
         config = folder / "penstock.toml"
@@ -72,6 +73,7 @@ http_listen = "127.0.0.1:{ports.http}"
 https_listen = ""
 drain_s = 0
 latency = "{self._latency}"
+{self._media}
 [[account]]
 id = "2000000001"
 [[account.key]]

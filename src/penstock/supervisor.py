@@ -304,8 +304,9 @@ class Supervisor:
         self._spawn("control", _module("penstock.processes", "control"), control.encode(), list(api.values()))
 
     def _start_pattern(self, url: str) -> None:
-        log = ["--log-format", self._log_format]
-        self._spawn("pattern", _module("penstock.workers.testpattern", "--with-parent", *log, url), b"", [])
+        # The URL may be signed, and a command line is everybody's to read.
+        words = ("--with-parent", "--log-format", self._log_format, "-")
+        self._spawn("pattern", _module("penstock.workers.testpattern", *words), f"{url}\n".encode(), [])
 
     def _spawn(self, name: str, command: list[str], boot: bytes, descriptors: list[int]) -> None:
         child = self.children[name] = Child(name, command, boot, descriptors)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from hashlib import md5
 
 import pytest
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from penstock.domain.publish_url import MAX_FIELDS, check, sign
 from penstock.errors import UrlExpired, UrlNotSigned
 from penstock.model import StreamId
-from penstock.storage.rows import UrlSigning
+from penstock.storage.rows import SignPart, UrlSigning
 from tests.clock import START
 from tests.domain.kit import DEMO, OTHER
 
@@ -125,6 +125,35 @@ def test_a_wrong_signature_is_no_old_one() -> None:
     query = sign("guess", DEMO, str(NOW - 60), PLAIN)
     with pytest.raises(UrlNotSigned):
         check(KEY, DEMO, query, PLAIN, START)
+
+
+@pytest.mark.parametrize("order", [("key", "path", "time"), ("path", "time", "key")])
+@pytest.mark.parametrize("expires_in_s", [-60, 60, 365 * 86_400])
+def test_a_signature_that_fits_two_streams_is_good_for_the_one_whose_time_is_nearer(
+    order: tuple[SignPart, ...], expires_in_s: int
+) -> None:
+    """From a URL of `cam` nobody makes one of `cam17` that is good for years."""
+    signing = UrlSigning(order=order)
+    signed_at = datetime(2026, 11, 25, tzinfo=UTC)
+    time = str(int(signed_at.timestamp()) + expires_in_s)
+    query = sign(KEY, DEMO, time, signing)
+    other = StreamId("demo", "live", DEMO.stream + time[:2])
+    assert sign(KEY, other, time[2:], signing) == query.replace(f"wsTime={time}", f"wsTime={time[2:]}")
+    with pytest.raises(UrlNotSigned, match="reads as another stream's"):
+        check(KEY, other, sign(KEY, other, time[2:], signing), signing, signed_at)
+    if expires_in_s > 0:
+        check(KEY, DEMO, query, signing, signed_at)
+    else:
+        with pytest.raises(UrlExpired):
+            check(KEY, DEMO, query, signing, signed_at)
+
+
+def test_a_hexadecimal_time_without_letters_is_good_for_its_own_stream() -> None:
+    time, stream = "70000000", StreamId("demo", "live", "cam99")
+    now = datetime.fromtimestamp(int(time, 16), UTC) - 60 * SECOND
+    check(KEY, stream, sign(KEY, stream, time, PLAIN), PLAIN, now)
+    with pytest.raises(UrlNotSigned, match="reads as another stream's"):
+        check(KEY, DEMO, sign(KEY, DEMO, f"99{time}", PLAIN), PLAIN, now)
 
 
 @given(st.text() | st.text().map(lambda text: f"wsSecret={text}&wsTime={text}"))

@@ -27,6 +27,10 @@ from msgspec import Struct
 from tests.e2e.peers import PeerFailed
 
 PENSTOCK = (sys.executable, "-m", "penstock")
+IMPATIENT = (sys.executable, "-m", "tests.e2e.impatient")
+# Where both are found by a program that runs in a folder of its own.
+ROOT = Path(__file__).resolve().parents[2]
+PATH = os.pathsep.join([str(ROOT / "src"), str(ROOT)])
 START_S = 15.0
 STOP_S = 6.0  # the promise, for whatever is on air
 DOORS = ("rtmp", "rtmps", "http", "https")
@@ -111,17 +115,18 @@ class Server:
         *,
         wrapper: Sequence[str] = (),
         environ: Mapping[str, str] = MappingProxyType({}),
+        program: Sequence[str] = PENSTOCK,
     ) -> None:
         """Start it in `folder`, as its user would, in a process group of its own.
 
-        `wrapper` is a command that runs it; `environ` goes on top of ours.
+        `wrapper` is a command that runs it; `environ` goes on top of ours; `program` may be `IMPATIENT`.
         """
         self.folder = folder
         self.data_dir = folder / "data"
         self.log = Log()
         self._bases: dict[str, str] = {}
         self._process = subprocess.Popen(
-            [*wrapper, *PENSTOCK, "serve", *arguments],
+            [*wrapper, *program, "serve", *arguments],
             cwd=folder,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -144,8 +149,9 @@ class Server:
         *,
         wrapper: Sequence[str] = (),
         environ: Mapping[str, str] = MappingProxyType({}),
+        program: Sequence[str] = PENSTOCK,
     ) -> Self:
-        server = cls(folder, arguments, wrapper=wrapper, environ=environ)
+        server = cls(folder, arguments, wrapper=wrapper, environ=environ, program=program)
         try:
             server.log.wait("STREAM is a name of your choice", START_S)
             # What it prints is what its user has; nothing else says where its doors are.
@@ -174,6 +180,12 @@ class Server:
 
     def https_flv_url(self, app_stream: str) -> str:
         return f"{self._bases['https']}/{_with_suffix(app_stream)}"
+
+    def hls_url(self, app_stream: str) -> str:
+        return f"{self._bases['http']}/{_with_suffix(app_stream, '.m3u8')}"
+
+    def https_hls_url(self, app_stream: str) -> str:
+        return f"{self._bases['https']}/{_with_suffix(app_stream, '.m3u8')}"
 
     @property
     def api_url(self) -> str:
@@ -305,9 +317,9 @@ def environment() -> dict[str, str]:
     }
 
 
-def _with_suffix(app_stream: str) -> str:
+def _with_suffix(app_stream: str, suffix: str = ".flv") -> str:
     path, query, rest = app_stream.partition("?")
-    return f"{path}.flv{query}{rest}"
+    return f"{path}{suffix}{query}{rest}"
 
 
 def children_of(parent: int) -> list[int]:

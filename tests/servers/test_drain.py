@@ -13,6 +13,7 @@ from penstock.model import Kind
 from tests.engine.kit import inter_body, key_body
 from tests.servers.client import RawPipe, Status
 from tests.servers.house import House, OpenHouse, until
+from tests.servers.test_hls import ready
 
 WITHIN_S = 5.0
 
@@ -86,3 +87,18 @@ async def test_a_stream_without_a_key_frame_is_cut_when_the_time_is_over(
 async def test_with_nobody_there_it_is_over_at_once(open_house: OpenHouse) -> None:
     house = await open_house()
     await asyncio.wait_for(house.engine.drain(600), 1)
+
+
+async def test_a_player_of_hls_reads_to_the_end_on_its_connection(house: House) -> None:
+    publisher, player = await ready(house)
+    draining = asyncio.create_task(house.engine.drain(WITHIN_S))
+    await asyncio.sleep(0)
+    # It plays, though it is quiet between two requests; so its stream goes on to a key frame, as for others.
+    assert "#EXT-X-ENDLIST" not in await player.playlist()
+    await publisher.send_media(Kind.VIDEO, 8000, key_body(b"not any more"))
+    assert (await house.heard(Ended)).reason is EndReason.ENGINE_STOPPED
+    assert "#EXT-X-ENDLIST" in await player.playlist()
+    assert all([await player.get(uri) for uri in player.uris])
+    assert not draining.done()
+    player.client.close()
+    await asyncio.wait_for(draining, WITHIN_S)

@@ -76,7 +76,6 @@ class Control:
         self._file = file
         self.store = store
         self.engine = EngineLink()
-        self.explanations = Explanations()
         self.live = Live(
             clock=clock,
             rules=rules_of(config),
@@ -89,6 +88,7 @@ class Control:
             usage=UsageLedger(),
             engine=self.engine,
         )
+        self.explanations = Explanations(self.live.registry)
         store.on_write(self.live.tallies.wrote)
         self._timers: list[asyncio.Task[None]] = []
         self._servers: list[HttpServer] = []

@@ -18,6 +18,15 @@ from penstock.storage.rows import UrlSigning
 # Addresses that mean every address of a machine; a URL needs one that does.
 ANY_ADDRESS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 DEFAULT_PORTS: Final = {"rtmp": 1935, "rtmps": 443, "http": 80, "https": 443}
+# Every way to play: HTTP-FLV, HLS, RTMP, and each in TLS.
+PLAYS: Final = (
+    ("http", ".flv"),
+    ("http", ".m3u8"),
+    ("rtmp", ""),
+    ("https", ".flv"),
+    ("https", ".m3u8"),
+    ("rtmps", ""),
+)
 MEDIA_DOORS: Final = tuple(DEFAULT_PORTS)
 API_DOORS: Final = {"api": ("http", "listen"), "api_tls": ("https", "tls_listen")}
 
@@ -77,10 +86,9 @@ class Places(Struct, frozen=True):
 
     def play_urls(self, stream: str) -> list[str]:
         """Every way to play, the one that most players take first."""
-        suffixes = {"http": ".flv", "rtmp": "", "https": ".flv", "rtmps": ""}
         return [
             f"{self.bases[door]}/{self.app}/{stream}{suffix}{self.query}"
-            for door, suffix in suffixes.items()
+            for door, suffix in PLAYS
             if door in self.bases
         ]
 

@@ -16,7 +16,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from penstock.engine.addressing import Target, VhostTable
+from penstock.engine.addressing import Target, VhostTable, without_values
 from penstock.engine.hub import Hub
 from penstock.engine.publication import Publication
 from penstock.engine.stream import Later, Timer
@@ -154,8 +154,8 @@ class ControlLink:
                 why,
                 now,
                 vhost=self._hub.vhosts.vhost_of(target),
-                app=target.app[:MAX_TARGET],
-                name=target.name[:MAX_TARGET],
+                app=without_values(target.app)[:MAX_TARGET],
+                name=without_values(target.name)[:MAX_TARGET],
                 domain=self._hub.vhosts.domain_of(target),
                 number=self._last_told + 1,
             )

@@ -121,7 +121,9 @@ class Connection:
 
     def unsettled(self) -> None:
         """It does neither any more, and has as long as a new one to begin again."""
-        if not self.closed:
+        if self.door.is_draining:
+            self.finish()
+        elif not self.closed:
             self.door.expect(self, self.door.policy.setup_timeout_s)
 
     def send(self, data: Buffer) -> None:
@@ -156,9 +158,9 @@ class Connection:
             self._wire.shutdown()
 
     @property
-    def is_closing(self) -> bool:
-        """It was told of its end, and takes what is still on its way."""
-        return self._closing
+    def is_pending(self) -> bool:
+        """It has neither published nor played yet, and does not read why it may not."""
+        return self._pending and not self._closing
 
     def pause_reading(self) -> None:
         self.door.loop.remove_reader(self._wire.fileno())
@@ -235,7 +237,7 @@ class Door:
         self._guests = guests
         self._connections: set[Connection] = set()
         self._deadlines: dict[Connection, float] = {}
-        self._is_draining = False
+        self.is_draining = False
         listener.setblocking(False)
         self.loop.add_reader(listener.fileno(), self._accept)
 
@@ -254,8 +256,11 @@ class Door:
             connection.close("the server stops")
 
     def drain(self) -> None:
-        """Accept no more, and keep those alone that publish or play; the port refuses, whoever else has it open."""
-        self._is_draining = True
+        """Accept no more, and close who has not begun anything; the port refuses, whoever else has it open.
+
+        Who plays segment by segment keeps its connection, and may read to the end.
+        """
+        self.is_draining = True
         self.loop.remove_reader(self._listener.fileno())
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
@@ -293,7 +298,7 @@ class Door:
         overdue = [
             connection
             for connection, deadline in self._deadlines.items()
-            if deadline <= now or (self._is_draining and not connection.is_closing)
+            if deadline <= now or (self.is_draining and connection.is_pending)
         ]
         for connection in overdue:
             connection.close("it took too long")
@@ -342,7 +347,7 @@ class Door:
         self.loop.call_later(ACCEPT_REST_S, self._resume)
 
     def _resume(self) -> None:
-        if self._listener.fileno() >= 0 and not self._is_draining:
+        if self._listener.fileno() >= 0 and not self.is_draining:
             self.loop.add_reader(self._listener.fileno(), self._accept)
 
 
