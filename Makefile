@@ -1,6 +1,6 @@
 # `make` alone lists what there is. Needs Python 3.11 or later with venv, and make; nothing else for `make run`.
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench fuzz docs clean
+.PHONY: help run test check bench soak fuzz docs clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -32,6 +32,9 @@ check: $(VENV)/.dev ## format, lint and type-check
 bench: $(VENV)/.dev ## measure, beside the servers that Debian has
 	@tools/peers.sh
 	@$(BIN)/python -m bench.run all
+
+soak: $(VENV)/.dev ## 100,000 streams in MINUTES=30, and whether memory and descriptors stay as they are
+	@$(BIN)/python -m bench.soak $(if $(MINUTES),--minutes $(MINUTES)) $(if $(NAMES),--names $(NAMES))
 
 fuzz: $(VENV)/.dev ## fuzz each parser for MINUTES=10, guided by coverage; a finding ends it
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[server,dev,fuzz]'
