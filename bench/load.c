@@ -27,7 +27,7 @@
 struct options opt = {
     .protocol = "flv", .vhost = "127.0.0.1", .app = "live", .stream = "s", .pids = "", .expect = "",
     .port = 1935, .count = 1, .sample = 20, .chunk = 4096,
-    .duration = 10, .spread = 2, .ramp = 400, .settle = 20, .warm = 3, .slack = 0.4,
+    .duration = 10, .spread = 2, .ramp = 400, .settle = 20, .warm = 3, .slack = 0.4, .poll = 2,
 };
 volatile sig_atomic_t interrupted;
 
@@ -51,17 +51,19 @@ static const struct option_spec {
     {"ramp", REAL, &opt.ramp, "play: joins per second"},
     {"sample", WHOLE, &opt.sample, "play: how many players parse what they get"},
     {"settle", REAL, &opt.settle, "play: seconds to wait at most for all to have started"},
-    {"warm", REAL, &opt.warm, "play, call: seconds of full load before the window"},
+    {"warm", REAL, &opt.warm, "play, call, hls: seconds of full load before the window"},
     {"slack", REAL, &opt.slack, "play: seconds of media a player may be owed at the window's edge"},
     {"pids", TEXT, &opt.pids, "play, call: the server's processes, comma-separated"},
     {"rate", REAL, &opt.rate, "call: calls a second; 0 = each connection as soon as it was answered"},
     {"expect", TEXT, &opt.expect, "call: text that must be in the body of each answer"},
+    {"path", TEXT, &opt.path, "hls: the playlist's path"},
+    {"poll", REAL, &opt.poll, "hls: seconds between two looks at the playlist"},
     {"until-closed", WHOLE, &opt.until_closed, "play: 1 = no window; hold on until the server closes all, or --duration"},
 };
 enum { SPECS = sizeof specs / sizeof *specs };
 
 static void usage_text(FILE *to) {
-    fprintf(to, "usage: load publish|play|call [--option value ...]\n\n");
+    fprintf(to, "usage: load publish|play|call|hls [--option value ...]\n\n");
     for (int i = 0; i < SPECS; i++) fprintf(to, "  --%-13s %s\n", specs[i].name, specs[i].help);
 }
 
@@ -285,5 +287,6 @@ int main(int argc, char **argv) {
     if (!strcmp(argv[1], "publish")) return publish();
     if (!strcmp(argv[1], "play")) return play();
     if (!strcmp(argv[1], "call")) return call();
-    fail("%s: the sub-commands are publish, play and call", argv[1]);
+    if (!strcmp(argv[1], "hls")) return hls();
+    fail("%s: the sub-commands are publish, play, call and hls", argv[1]);
 }

@@ -6,6 +6,7 @@
  *   load_publish.c  the sub-command `publish`
  *   load_play.c     the sub-command `play`
  *   load_call.c     the sub-command `call`
+ *   load_hls.c      the sub-command `hls`
  *
  * The protocol parts know neither sockets nor time: they take bytes in any split and leave in a
  * buffer what is to be sent.  All is one thread; nothing here locks.
@@ -29,9 +30,9 @@ enum { SET_CHUNK_SIZE = 1, ACKNOWLEDGEMENT = 3, USER_CONTROL = 4, WINDOW_SIZE = 
 /* ---- load.c ------------------------------------------------------------------------------- */
 
 struct options {
-    const char *file, *protocol, *vhost, *app, *stream, *board, *pids, *expect;
+    const char *file, *protocol, *vhost, *app, *stream, *board, *pids, *expect, *path;
     long port, count, sample, chunk, until_closed;
-    double duration, spread, ramp, settle, warm, slack, rate;
+    double duration, spread, ramp, settle, warm, slack, rate, poll;
 };
 extern struct options opt;
 extern volatile sig_atomic_t interrupted; /* SIGINT or SIGTERM came: stop, and still report */
@@ -114,5 +115,6 @@ size_t rtmp_write(struct bytes *out, int csid, uint32_t time_ms, uint8_t type, u
 int publish(void);
 int play(void);
 int call(void);
+int hls(void);
 
 #endif

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TypeVar
 
-from bench.results import Api, Call, Fanout, Import, Ingest, Kick, Result
+from bench.hls import PACKED
+from bench.results import Api, Call, Fanout, Hls, Import, Ingest, Kick, Result
 
 REFERENCE = "nginx-rtmp"  # its RTMP players and its publishers are what ratios are taken against
 BARE = "httpx2"  # what a call of the SDK is compared with
@@ -27,6 +28,7 @@ class Findings:
         self._fanouts: dict[tuple[str, str, int], list[Fanout]] = {}
         self._ingests: dict[tuple[str, int], list[Ingest]] = {}
         self._calls: dict[tuple[str, str], list[Call]] = {}
+        self._watched: dict[tuple[str, int], list[Hls]] = {}
         self.kicks: list[Kick] = []
         self.apis: dict[str, list[Api]] = {}
         self.imports: list[Import] = []
@@ -37,6 +39,8 @@ class Findings:
                 self._ingests.setdefault((result.server, result.publishers), []).append(result)
             elif isinstance(result, Api):
                 self.apis.setdefault(result.server, []).append(result)
+            elif isinstance(result, Hls):
+                self._watched.setdefault((result.server, result.players), []).append(result)
             elif isinstance(result, Call):
                 self._calls.setdefault((result.operation, result.caller), []).append(result)
             elif isinstance(result, Import):
@@ -68,6 +72,23 @@ class Findings:
     def ingest_ratio(self, server: str, publishers: int) -> float | None:
         ours, theirs = self._ingests.get((server, publishers)), self._ingests.get((REFERENCE, publishers))
         return mid(ours, lambda r: r.cpu_ms) / mid(theirs, lambda r: r.cpu_ms) if ours and theirs else None
+
+    @property
+    def watched(self) -> list[list[Hls]]:
+        return list(self._watched.values())
+
+    def hls_ratio(self, server: str, players: int) -> float | None:
+        """CPU per player of HLS to the reference's, at this many players and in this run."""
+        ours, theirs = self._watched.get((server, players)), self._watched.get((REFERENCE, players))
+        return mid(ours, lambda r: r.cpu_us) / mid(theirs, lambda r: r.cpu_us) if ours and theirs else None
+
+    def packing_ms(self, server: str) -> float | None:
+        """CPU that cutting a stream into segments takes a second, above taking it in."""
+        for name, publishers in self._ingests:
+            plain, packed = self._ingests.get((server, publishers)), self._ingests.get((server + PACKED, publishers))
+            if name == server and plain and packed:
+                return mid(packed, lambda r: r.cpu_ms) - mid(plain, lambda r: r.cpu_ms)
+        return None
 
     @property
     def calls(self) -> list[list[Call]]:
@@ -192,6 +213,25 @@ def _api_ratio(found: Findings) -> float | None:
     return 0.0 if failed else found.api_ratio("penstock")
 
 
+def _hls_rows(found: Findings) -> list[list[str]]:
+    return [
+        [
+            case[0].server,
+            f"{case[0].players:,}",
+            f"{mid(case, lambda r: r.cpu_us):.0f}",
+            _ratio(found.hls_ratio(case[0].server, case[0].players)),
+            f"{mid(case, lambda r: r.rss_kib):.1f}",
+            f"{mid(case, lambda r: r.megabits_per_s):,.0f}",
+            f"{mid(case, lambda r: r.segments_per_s):,.0f}",
+            f"{max(r.behind for r in case)}",
+            f"{mid(case, lambda r: r.cpu_share):.0%}",
+            f"{mid(case, lambda r: r.load_share):.0%}",
+            f"{mid(case, lambda r: r.foreign_share):.0%}",
+        ]
+        for case in found.watched
+    ]
+
+
 def _import_rows(found: Findings) -> list[list[str]]:
     return [[f"`{i.statement}`", f"{i.runs}", f"{i.above_ms:.1f}", f"{i.bare_ms:.1f}"] for i in found.imports]
 
@@ -299,6 +339,8 @@ TARGETS = (
     Target("API: 1,000 calls a second, the p99 of 1,000 players, ms more", 5, _disturbed),
     Target("API: a kick by ForbidStream: answered, p99 ms", 50, _kicked(lambda k: k.answer_p99_ms, WITH_API)),
     Target("API: the same: publisher closed, p99 ms", 50, _kicked(lambda k: k.publisher_p99_ms, WITH_API)),
+    Target("HLS, 2,000 players: CPU to nginx's from memory", 1.2, lambda f: f.hls_ratio("penstock", 2000)),
+    Target("HLS: cutting a stream, CPU ms a second", 0.6, lambda f: f.packing_ms("penstock")),
     Target("import penstock: ms above the interpreter", 80, _imported("import penstock")),
     Target("a call of the SDK: to httpx2 alone", 1.2, lambda f: f.worst_call(BARE)),
     Target("a call of the SDK: to ksc-sdk-python", 1.0, lambda f: f.worst_call("ksc-sdk-python")),
@@ -321,6 +363,8 @@ _KICK = ["server", "players", "rounds", "publisher closed ms p50 / p99", "first 
 _API = ["server", "connections", "calls / s", "CPU µs / call", "calls a core", f"to {ECHO}", "latency ms p50 / p99",
         "failed", "core", "load's core", "foreign"]  # fmt: skip
 
+_HLS = ["server", "players of HLS", "CPU µs / player-s", f"to {REFERENCE}", "RSS KiB / player", "Mbit/s",
+        "segments / s", "behind", "core", "load's core", "foreign"]  # fmt: skip
 _IMPORT = ["at the start", "runs", "ms above the interpreter", "interpreter ms"]
 _CALL = ["client", "call", "CPU µs", f"to {BARE}", "µs in all", f"to {BARE}"]
 
@@ -337,6 +381,8 @@ def markdown(results: Iterable[Result]) -> str:
         lines += _table(_KICK, _kick_rows(found))
     if found.apis:
         lines += _table(_API, _api_rows(found))
+    if found.watched:
+        lines += _table(_HLS, _hls_rows(found))
     if found.imports:
         lines += _table(_IMPORT, _import_rows(found))
     if found.calls:

@@ -188,6 +188,48 @@ class Api:
 
 
 @dataclass(frozen=True)
+class Hls:
+    """One publisher, many players of its segments, one server."""
+
+    server: str
+    players: int
+    repeat: int
+    cpu_us: float  # per player and second, cutting the stream included
+    cpu_share: float  # of the server's core
+    rss_kib: float  # growth per player
+    megabits_per_s: float  # that all players got
+    segments_per_s: float
+    behind: int  # players that got two segments less than were made, or lost their connection
+    load_share: float  # of the load's core
+    foreign_share: float  # of the server's core, used by others: noise
+
+    @classmethod
+    def of(cls, server: str, repeat: int, watched: Event, published: Event, core: int) -> Hls:
+        window_s, players = watched["window_s"], watched["players"]
+        cpu = (watched["cpu_user_s"] + watched["cpu_system_s"]) / window_s
+        return cls(
+            server=server,
+            players=players,
+            repeat=repeat,
+            cpu_us=1e6 * cpu / players,
+            cpu_share=cpu,
+            rss_kib=(watched["rss_after_kib"] - watched["rss_before_kib"]) / players,
+            megabits_per_s=8e-6 * watched["received_bytes"] / window_s,
+            segments_per_s=watched["segments"] / window_s,
+            behind=watched["behind"],
+            load_share=watched["load_cpu_share"] + published["load_cpu_share"],
+            foreign_share=max(0.0, watched["cores_busy"][core] - cpu),
+        )
+
+    def line(self) -> str:
+        return (
+            f"{self.cpu_us:.0f} µs/player-s ({self.cpu_share:.0%} of the core), {self.rss_kib:.1f} KiB/player, "
+            f"{self.megabits_per_s:.0f} Mbit/s, {self.segments_per_s:.0f} segments/s, behind {self.behind}; "
+            f"load's core {self.load_share:.0%}, foreign {self.foreign_share:.0%}"
+        )
+
+
+@dataclass(frozen=True)
 class Import:
     """A statement at an interpreter's start, in milliseconds; medians."""
 
@@ -215,12 +257,13 @@ class Call:
         return f"{self.cpu_us:.0f} µs of CPU, {self.wall_us:.0f} µs in all"
 
 
-Result = Fanout | Ingest | Kick | Api | Import | Call
-_KINDS: dict[str, type[Fanout] | type[Ingest] | type[Kick] | type[Api] | type[Import] | type[Call]] = {
+Result = Fanout | Ingest | Kick | Api | Hls | Import | Call
+_KINDS: dict[str, type[Fanout] | type[Ingest] | type[Kick] | type[Api] | type[Hls] | type[Import] | type[Call]] = {
     "fanout": Fanout,
     "ingest": Ingest,
     "kick": Kick,
     "api": Api,
+    "hls": Hls,
     "import": Import,
     "call": Call,
 }

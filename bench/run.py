@@ -5,6 +5,7 @@ python -m bench.run fanout --players 300 --seconds 5 --servers penstock,nginx-rt
 python -m bench.run ingest --publishers 200,400,600
 python -m bench.run kick --attached 500 --rounds 30
 python -m bench.run api --seconds 5
+python -m bench.run hls --players 2000    players of HLS, and what cutting a stream costs
 python -m bench.run sdk                   what importing the SDK and calling by it cost; a minute
 python -m bench.run report FILE           the tables of an earlier run again
 """
@@ -25,7 +26,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench import report, sdk, workshop
+from bench import hls, report, sdk, workshop
 from bench.api import CALLS_PER_S, api, under_calls
 from bench.api_targets import TARGETS
 from bench.callers import CALLERS, OPERATIONS
@@ -37,6 +38,7 @@ from bench.results import Call, Import, Kick, Result, decode, encode
 from bench.servers import SERVERS, WITH_API, Server
 
 FEW, MANY = 1000, 4000  # the numbers of players at which the targets are set
+WATCHING, PACKING = 2000, 150  # players of HLS, and publishers that are cut into segments
 _TRIES = 4  # for a case that others disturb
 
 
@@ -65,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m bench.run", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("what", nargs="?", default="all",
-                        choices=["all", "fanout", "ingest", "kick", "api", "sdk", "report"],
+                        choices=["all", "fanout", "ingest", "kick", "api", "hls", "sdk", "report"],
                         help="which measurement; all by default")  # fmt: skip
     parser.add_argument("file", nargs="?", type=Path, help="report: the JSON lines of an earlier run")
     add = parser.add_argument
@@ -142,6 +144,22 @@ def _api_cases(options: argparse.Namespace, setup: Setup, repeat: int) -> Iterat
         )
 
 
+def _hls_cases(options: argparse.Namespace, setup: Setup, repeat: int) -> Iterator[Case]:
+    names = [name for name in options.servers if name in hls.WATCHED]
+    for players in options.players if options.what == "hls" and options.players else [WATCHING]:
+        for name in names:
+            yield Case(
+                f"hls: {name}, {players} players",
+                lambda n=name, p=players: hls.watch(setup, n, p, repeat),  # type: ignore[misc]
+            )
+    for name in names:
+        for is_packed in (False, True):
+            yield Case(
+                f"hls: {name}, {PACKING} publishers {'cut into segments' if is_packed else 'taken in alone'}",
+                lambda n=name, p=is_packed: hls.packing(setup, n, PACKING, repeat, is_packed=p),  # type: ignore[misc]
+            )
+
+
 def _sdk_cases(options: argparse.Namespace, setup: Setup) -> Iterator[Case]:
     for statement in sdk.STATEMENTS:
         yield Case(f"sdk: {statement}", lambda s=statement: sdk.imported(s))  # type: ignore[misc]
@@ -164,6 +182,8 @@ def _plan(options: argparse.Namespace, setup: Setup) -> list[Case]:
             cases += _ingest_cases(options, setup, repeat)
         if options.what in ("all", "api"):
             cases += _api_cases(options, setup, repeat)
+        if options.what in ("all", "hls"):
+            cases += _hls_cases(options, setup, repeat)
     if options.what in ("all", "kick"):
         cases += _kick_cases(options, setup)
     if options.what in ("all", "sdk"):

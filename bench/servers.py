@@ -53,8 +53,9 @@ PUSH_DOMAIN = "push.demo.test"
 class Penstock(Server):
     vhost = "demo"
 
-    def __init__(self, name: str, latency: str, *, has_api: bool = False) -> None:
-        self.name, self._latency, self._has_api = name, latency, has_api
+    def __init__(self, name: str, latency: str, *, has_api: bool = False, media: str = "") -> None:
+        """`media` is a line of further settings of that section."""
+        self.name, self._latency, self._has_api, self._media = name, latency, has_api, media
 
     def configure(self, folder: Path, ports: Ports) -> list[str]:
         config = folder / "penstock.toml"
@@ -64,11 +65,14 @@ data_dir = "data"
 listen = "{f"127.0.0.1:{ports.api}" if self._has_api else ""}"
 tls_listen = ""
 rate_limits = false
+[watch]
+listen = ""
 [media]
 rtmp_listen = "127.0.0.1:{ports.rtmp}"
 http_listen = "127.0.0.1:{ports.http}"
 https_listen = ""
 latency = "{self._latency}"
+{self._media}
 [[account]]
 id = "2000000001"
 [[account.key]]

@@ -14,7 +14,7 @@ HERE = Path(__file__).resolve().parent
 WORK = HERE / ".work"
 NODE_MEDIA_SERVER = "node-media-server@4.4.3"
 
-_SOURCES = ("load.c", "load_flv.c", "load_rtmp.c", "load_publish.c", "load_play.c", "load_call.c")
+_SOURCES = ("load.c", "load_flv.c", "load_rtmp.c", "load_publish.c", "load_play.c", "load_call.c", "load_hls.c")
 
 # 1280x720, 30 pictures a second, about 2 Mbit/s with the audio.  No B-frames, so that a picture's place in the file
 # is its place on the screen; a key frame every 2 s; a constant rate, so that a window's length does not matter.

@@ -11,14 +11,21 @@ packages=(
     gstreamer1.0-plugins-ugly gstreamer1.0-libav
     nginx libnginx-mod-rtmp     # the server that benchmarks compare with
     gcc libc6-dev               # builds the load generator
+    chromium                    # plays HLS by hls.js, as viewers' browsers do
 )
+# Debian's npm comes with hundreds of packages: one that is there already is taken.
+command -v npm >/dev/null || packages+=(npm)
+# From npm, as Debian has none. It is run in a test's browser, and shipped with nothing.
+hls_js=hls.js@1.7.4
+
+cd "$(dirname "$0")/.."
 
 # Debian keeps nginx where ordinary users have no PATH.
 PATH="$PATH:/usr/sbin:/sbin"
 
 missing() {
     local command element
-    for command in ffmpeg ffprobe rtmpdump gst-launch-1.0 gst-inspect-1.0 nginx gcc; do
+    for command in ffmpeg ffprobe rtmpdump gst-launch-1.0 gst-inspect-1.0 nginx gcc chromium npm; do
         command -v "$command" >/dev/null || echo "$command"
     done
     if command -v gst-inspect-1.0 >/dev/null; then
@@ -68,8 +75,15 @@ install() {
     fi
 }
 
+install_hls_js() {
+    grep -qs "\"version\": \"${hls_js#*@}\"" .peers/node_modules/hls.js/package.json && return
+    echo "Installing $hls_js from npm, for the tests, into .peers ..."
+    npm install --prefix .peers --no-save --no-audit --no-fund --ignore-scripts --loglevel=error "$hls_js" >/dev/null
+}
+
 lacking="$(listed)"
 if [ -z "$lacking" ]; then
+    install_hls_js
     exit 0
 fi
 if ! command -v apt-get >/dev/null; then
@@ -91,3 +105,4 @@ if [ -n "$lacking" ]; then
     echo "Still not here after installing: $lacking" >&2
     exit 1
 fi
+install_hls_js

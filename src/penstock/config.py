@@ -87,6 +87,13 @@ def _name(text: str) -> str:
     return text
 
 
+def _app(text: str) -> str:
+    words = text.split("/")
+    if len(words) > 2 or not all(map(is_name, words)):
+        raise ValueError(text)
+    return text
+
+
 def _path(text: str) -> Path:
     # "\0" would be a ValueError at every use; other control characters are a slip of the keyboard.
     if not text or re.search(r"[\x00-\x1f\x7f]", text):
@@ -115,6 +122,7 @@ Names = Annotated[
     Meta(min_length=1),
     Form("a list of at least one name (letters, digits, `_`, `.`, `-`)", _each(_name)),
 ]
+Apps = Annotated[tuple[str, ...], Form('a list of apps, each "APP" or "VHOST/APP"', _each(_app))]
 VhostName = Annotated[str, Form("a vhost's name, or empty", lambda text: text and _name(text))]
 Host = Annotated[
     str, Form("a host name or an address without port (in ASCII), or empty", lambda text: text and host_name(text))
@@ -177,7 +185,7 @@ class Media(Section, frozen=True, kw_only=True):
     """RTMP in TLS: publishers and players."""
 
     http_listen: Listener = "127.0.0.1:8081"
-    """HTTP players: `/{app}/{stream}.flv`."""
+    """HTTP players: `/{app}/{stream}.flv` and `/{app}/{stream}.m3u8`."""
 
     https_listen: Listener = "127.0.0.1:8444"
     """HTTP players in TLS: a page that came by https can play nothing else."""
@@ -236,6 +244,28 @@ class Media(Section, frozen=True, kw_only=True):
     """Frames since the last key frame that are kept per stream, so that a player starts at once; a longer run is
     not kept, and its players wait for the next key frame. 0: no cache."""
 
+    hls_target_s: Annotated[float, Meta(ge=0.5, le=10)] = 2.0
+    """HLS: a segment ends with the first key frame after so long, and at twice of it where none came. Players stay
+    a few segments behind: shorter ones bring them closer, and cost more requests."""
+
+    hls_segments: Annotated[int, Meta(ge=3, le=60)] = 8
+    """Segments in an HLS playlist: with the usual ones of 2 s it is as long as players want it, three times the
+    longest segment, and two more for those who are late. As many again are kept that have left it."""
+
+    hls_stream_kib: Annotated[int, Meta(ge=1024, le=4_194_304)] = 65_536
+    """Bytes that one stream's HLS segments may take in memory; above, the oldest are let go before their time."""
+
+    hls_wait_s: Annotated[float, Meta(ge=0, le=60)] = 8.0
+    """How long a player's first request waits for a stream's first segment, or after a restart for the stream itself:
+    shorter than players wait for an answer."""
+
+    hls_online_s: Annotated[float, Meta(ge=1, le=600)] = 30.0
+    """A player of HLS counts as there for so long after its last request."""
+
+    hls_always: Apps = ()
+    """Apps (`live`, or `demo/live` for one vhost's) that are packed for HLS although nobody plays it, so that the first
+    player need not wait for a segment; others are packed while somebody plays them."""
+
     # RTMP writes a message's length in 24 bits.
     max_message_kib: Annotated[int, Meta(ge=64, le=16_383)] = 8192
     """Longest media message of an admitted publisher; above, its connection is closed. It bounds what one publisher
@@ -276,6 +306,17 @@ class Link(Section, frozen=True, kw_only=True):
 
     url: Annotated[Literal["socket"], Secret, Form('"socket" for now: NATS comes later')] = "socket"
     """`socket`: a Unix socket in `data_dir` (NATS comes later)."""
+
+
+class Watch(Section, frozen=True, kw_only=True):
+    """What monitoring reads."""
+
+    listen: Listener = "127.0.0.1:9464"
+    """Where `/healthz`, `/readyz` and `/metrics` answer, by HTTP and to anybody who gets there: they name streams, so
+    let no stranger in."""
+
+    top_streams: Annotated[int, Meta(ge=0, le=100)] = 10
+    """How many streams `/metrics` names, those with the most players; all others are in the totals alone. 0: none."""
 
 
 class Network(Section, frozen=True, kw_only=True):
@@ -378,6 +419,7 @@ class Config(Section, frozen=True, kw_only=True):
     storage: Storage = Storage()
     analytics: Analytics = Analytics()
     link: Link = Link()
+    watch: Watch = Watch()
     network: Network = Network()
     retention: Retention = Retention()
     accounts: tuple[Account, ...] = msgspec.field(name="account", default=(DEMO_ACCOUNT,))
@@ -469,7 +511,7 @@ def _listener_conflicts(config: Config) -> Iterator[str]:
 
 
 def _listeners(config: Config) -> Iterator[tuple[str, str]]:
-    for section, values in (("api", config.api), ("media", config.media)):
+    for section, values in (("api", config.api), ("media", config.media), ("watch", config.watch)):
         for field in msgspec.structs.fields(values):
             if field.type == Listener:
                 yield f"{section}.{field.encode_name}", getattr(values, field.name)

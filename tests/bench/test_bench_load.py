@@ -211,3 +211,61 @@ def test_caller_at_a_rate_counts_time_from_when_a_call_was_due(tmp_path: Path) -
     assert 90 <= report["calls"] <= 101
     assert report["latency_ms_p50"] < 30
     assert report["latency_ms_p99"] > 200
+
+
+def watch(playlists: list[bytes], *words: str) -> tuple[dict[str, float], list[str]]:
+    """One player of a server whose media playlist changes with each look; its report, and what it asked for."""
+    asked: list[str] = []
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        door.settimeout(10)
+
+        def answer() -> None:
+            peer, _ = door.accept()
+            peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            looks = iter(playlists)
+            with peer:
+                peer.settimeout(10)
+                while data := peer.recv(4096):
+                    path = data.split()[1].decode()
+                    asked.append(path)
+                    if path == "/live/s.m3u8":
+                        body = b"#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\ns/0123/live.m3u8\n"
+                    elif path.endswith(".m3u8"):
+                        body = next(looks, playlists[-1])
+                    else:
+                        body = bytes(300_000)
+                    text = http(200, body)
+                    peer.sendall(text[:70])
+                    peer.sendall(text[70:])
+
+        server = threading.Thread(target=answer)
+        server.start()
+        command = [str(workshop.load_generator()), "hls", "--port", str(door.getsockname()[1]), "--count", "1"]
+        command += ["--path", "/live/s.m3u8", "--poll", "0.1", "--warm", "0", *words]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+        server.join()
+    assert done.returncode == 0, done.stderr
+    report: dict[str, float] = json.loads(done.stdout)
+    return report, asked
+
+
+def test_viewer_finds_its_playlist_and_fetches_each_new_segment_once() -> None:
+    looks = [b"#EXTM3U\n#EXTINF:2,\n%d.m4s\n" % (number // 2) for number in range(10, 200)]
+    report, asked = watch(looks, "--duration", "1")
+    assert asked[:5] == [
+        "/live/s.m3u8",
+        "/live/s/0123/live.m3u8",
+        "/live/s/0123/5.m4s",
+        "/live/s/0123/live.m3u8",
+        "/live/s/0123/live.m3u8",
+    ]
+    segments = [path for path in asked if path.endswith(".m4s")]
+    assert len(segments) == len(set(segments))
+    assert 3 <= report["segments"] <= 6
+    assert report["received_bytes"] > 300_000 * report["segments"]
+    assert report["gone"] == report["gaps"] == 0
+
+
+def test_viewer_that_is_refused_is_behind() -> None:
+    report, _ = watch([b"no playlist at all\r\n"], "--duration", "0.5")
+    assert (report["behind"], report["segments"]) == (1, 0)

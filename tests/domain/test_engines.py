@@ -627,3 +627,38 @@ async def test_an_engine_that_does_not_answer_keeps_no_ban_waiting(
         with pytest.raises(Unavailable, match="could not be dropped"):
             await bans.kick(control.live, ME, DEMO)
     assert await control.live.store.find_ban(DEMO, START) == made
+
+
+# What is counted
+
+
+async def test_what_was_let_in_turned_away_and_ended_is_counted_once(control: Control, engine: FakeEngine) -> None:
+    tallies = control.live.tallies
+    lease = await engine.admitted()
+    engine.send(asked(ask=2, client=RIVAL, holder=Holder(lease.epoch, 0.1)))
+    await engine.next(Refused)
+    engine.send(turned_away(1), ended(lease, 2), turned_away(1), ended(lease, 2), turned_away(3))
+    await settle()
+    assert tallies.admitted == 1
+    assert dict(tallies.refused) == {("422",): 1, ("428",): 2}
+    assert tallies.ended["publisher left",] == 1
+    assert sum(total for _, total in tallies.ended) == 1
+
+
+async def test_an_engine_that_comes_again_is_the_same_one_and_another_is_a_restart(control: Control) -> None:
+    for name, known in (("first", 1), ("first", 1), ("second", 2)):
+        engine = FakeEngine(control, name)
+        engine.send(Hello(VERSION, name, (), pid=4711))
+        await engine.next(Welcome)
+        assert (control.live.tallies.engines, control.link.pid) == (known, 4711)
+        engine.send(turned_away(1))
+        await settle()
+        await engine.leave()
+    # The first engine's was told twice, the second's is another one.
+    assert control.live.tallies.refused["428",] == 2
+
+
+async def test_sessions_of_an_engine_that_is_lost_are_counted_as_lost(control: Control, engine: FakeEngine) -> None:
+    await engine.admitted()
+    await engine.leave()
+    assert control.live.tallies.ended["engine lost",] == 1

@@ -181,6 +181,12 @@ class Server:
     def https_flv_url(self, app_stream: str) -> str:
         return f"{self._bases['https']}/{_with_suffix(app_stream)}"
 
+    def hls_url(self, app_stream: str) -> str:
+        return f"{self._bases['http']}/{_with_suffix(app_stream, '.m3u8')}"
+
+    def https_hls_url(self, app_stream: str) -> str:
+        return f"{self._bases['https']}/{_with_suffix(app_stream, '.m3u8')}"
+
     @property
     def api_url(self) -> str:
         """Where the clouds' APIs answer, without TLS."""
@@ -194,6 +200,13 @@ class Server:
     def _api(self, scheme: str) -> str:
         # The only URLs that it prints without a path.
         found = re.search(rf"^ *(?:API )? +({scheme}://[^\s/]+)$", self.log.text(), re.MULTILINE)
+        assert found is not None
+        return found[1]
+
+    @property
+    def watch_url(self) -> str:
+        """Where monitoring reads."""
+        found = re.search(r"^ *Watch +(http://\S+)/metrics$", self.log.text(), re.MULTILINE)
         assert found is not None
         return found[1]
 
@@ -264,8 +277,13 @@ def write_settings(folder: Path, *, data_dir: str = "data", accounts: str = "", 
     text = {"data_dir": data_dir}
     doors = {f"{door}_listen": "127.0.0.1:0" for door in DOORS}
     api = {"listen": "127.0.0.1:0", "tls_listen": "127.0.0.1:0"}
+    watch = {"listen": "127.0.0.1:0"}
     path = folder / "penstock.toml"
-    path.write_text("\n".join([_toml(text), "[api]", _toml(api), "[media]", _toml(doors | media), accounts]))
+    path.write_text(
+        "\n".join(
+            [_toml(text), "[api]", _toml(api), "[watch]", _toml(watch), "[media]", _toml(doors | media), accounts]
+        )
+    )
     return path
 
 
@@ -277,7 +295,7 @@ def _toml(values: Mapping[str, object]) -> str:
 def free_ports() -> dict[str, str]:
     """An environment in which a server without a settings file disturbs no other one."""
     return {f"PENSTOCK_MEDIA__{door.upper()}_LISTEN": "127.0.0.1:0" for door in DOORS} | {
-        f"PENSTOCK_API__{listener}": "127.0.0.1:0" for listener in ("LISTEN", "TLS_LISTEN")
+        f"PENSTOCK_{listener}": "127.0.0.1:0" for listener in ("API__LISTEN", "API__TLS_LISTEN", "WATCH__LISTEN")
     }
 
 
@@ -288,9 +306,9 @@ def environment() -> dict[str, str]:
     }
 
 
-def _with_suffix(app_stream: str) -> str:
+def _with_suffix(app_stream: str, suffix: str = ".flv") -> str:
     path, query, rest = app_stream.partition("?")
-    return f"{path}.flv{query}{rest}"
+    return f"{path}{suffix}{query}{rest}"
 
 
 def children_of(parent: int) -> list[int]:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from penstock.protocols.flvbody import AudioBody, VideoBody, audio_body, video_body
+from penstock.protocols.flvbody import AudioBody, VideoBody, audio_body, coded_picture, coded_sound, video_body
 
 
 def body_from(text: str) -> bytes:
@@ -211,3 +211,39 @@ def test_any_bytes_are_something_or_none(raw: bytes) -> None:
             assert not (body.is_header and body.is_frame)
             assert (0 < body.config_at < len(raw)) is body.is_header
     assert video is None or video.is_frame or not video.is_key
+
+
+# (case, body, where its data starts, CompositionTime)
+PICTURES = [
+    ("AVC", "17 01 000042 00000001 65", 5, 0x42),
+    ("AVC shown before it is decoded", "27 01 ffffd8 00000001", 5, -40),
+    ("HEVC by codec id 12", "1c 01 000028 26", 5, 40),
+    ("Sorenson", "12 00", 1, 0),
+    ("Enhanced HEVC", "91 'hvc1' 000042 26", 8, 0x42),
+    ("Enhanced HEVC without a composition time", "93 'hvc1' 26", 5, 0),
+    ("Enhanced AV1", "91 'av01' 0a", 5, 0),
+    ("Enhanced AVC behind a ModEx", "97 02 000000 01 'avc1' fffff6 00", 13, -10),
+]
+
+
+@pytest.mark.parametrize(("_case", "text", "at", "composition"), PICTURES, ids=[row[0] for row in PICTURES])
+def test_a_pictures_data_starts_at(_case: str, text: str, at: int, composition: int) -> None:
+    payload = body_from(text)
+    body = video_body(payload)
+    assert body is not None
+    assert body.is_frame
+    assert coded_picture(payload, body.codec) == (at, composition)
+    assert coded_picture(memoryview(payload), body.codec) == (at, composition)
+
+
+@pytest.mark.parametrize(
+    ("text", "at"),
+    [("af 01 21", 2), ("2f fffb9044", 1), ("91 'mp4a' 21", 5), ("91 '.mp3' ff", 5), ("97 02 000000 01 'mp4a' 21", 10)],
+    ids=["AAC", "MP3", "Enhanced AAC", "Enhanced MP3", "Enhanced AAC behind a ModEx"],
+)
+def test_a_sounds_data_starts_at(text: str, at: int) -> None:
+    payload = body_from(text)
+    body = audio_body(payload)
+    assert body is not None
+    assert body.is_frame
+    assert coded_sound(payload) == at

@@ -8,7 +8,7 @@ import pytest
 
 from penstock.engine.addressing import MAX_HOST
 from penstock.link.messages import Usage
-from penstock.servers.httpflv import MAX_REQUEST_HEAD
+from penstock.servers.request import MAX_REQUEST_HEAD
 from tests.security.conftest import Bystander
 from tests.servers.house import DEMO, House, until
 

@@ -11,7 +11,7 @@ import socket
 import ssl
 import struct
 from collections import deque
-from typing import Final, Protocol, Self
+from typing import Any, Final, Protocol, Self
 
 from msgspec import Struct
 
@@ -403,6 +403,22 @@ class HttpClient:
                 self._buffer += data
         body, self._buffer = self._buffer, b""
         return body
+
+    async def content(self, answer: Answer) -> bytes:
+        """The body of an answer that says how long it is; what follows is the next answer's."""
+        size = int(answer.headers["content-length"])
+        while len(self._buffer) < size:
+            data = await self.pipe.read()
+            if not data:
+                raise EOFError(f"the answer ended after {len(self._buffer)} of {size} bytes")
+            self._buffer += data
+        body, self._buffer = self._buffer[:size], self._buffer[size:]
+        return body
+
+    async def get(self, target: str, **options: Any) -> tuple[Answer, bytes]:
+        """A request and the whole of its answer; the connection stays."""
+        answer = await self.request(target, **options)
+        return answer, await self.content(answer)
 
     async def tags(self, count: int) -> list[Tag]:
         """The next `count` tags of the stream that is the body."""

@@ -16,7 +16,7 @@ from penstock.link import local
 from penstock.link.messages import AnyMessage, EndReason
 from penstock.model import Clock, Kind, StreamId
 from penstock.servers.door import Door
-from tests.engine.kit import AAC_HEADER, AVC_HEADER, key_body
+from tests.engine.kit import AAC_HEADER, AVC_HEADER, audio_body, inter_body, key_body
 from tests.servers.client import HttpClient, RtmpClient
 
 M = TypeVar("M", bound=AnyMessage)
@@ -172,6 +172,15 @@ class House:
         answer = await client.request(f"/{app}/{name}.flv", host=host)
         assert answer.status == 200
         return client
+
+
+async def film(publisher: RtmpClient, frames: int, *, size: int = 20_000, from_ms: int = 40) -> None:
+    """Send `frames` pictures, each tenth a key frame, with a sound to each."""
+    for number in range(frames):
+        at_ms = from_ms + number * 40
+        picture = (key_body if number % 10 == 9 else inter_body)(bytes((number,)) * size)
+        await publisher.send_media(Kind.AUDIO, at_ms, audio_body(bytes(300)))
+        await publisher.send_media(Kind.VIDEO, at_ms, picture)
 
 
 async def begin(publisher: RtmpClient, timestamp: int = 0) -> None:

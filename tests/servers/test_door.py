@@ -414,7 +414,7 @@ async def test_a_fault_inside_one_connection_closes_that_one_alone(
     def serve(self: HttpFlvConnection, request: object) -> None:
         raise RuntimeError("made up")
 
-    monkeypatch.setattr(HttpFlvConnection, "_serve", serve)
+    monkeypatch.setattr(HttpFlvConnection, "_serve_flv", serve)
     client = await house.http_client()
     await client.pipe.write(b"GET /live/cam.flv HTTP/1.1\r\nHost: pull.demo.test\r\n\r\n")
     await client.raw.ended()

@@ -13,7 +13,8 @@ from penstock.errors import HttpError
 from penstock.model import Kind
 from penstock.protocols.flv import Tag, file_header
 from penstock.servers import httpflv
-from penstock.servers.httpflv import MAX_REQUEST_HEAD, read_request, target_of
+from penstock.servers.httpflv import target_of
+from penstock.servers.request import MAX_REQUEST_HEAD, read_request
 from tests.clock import ManualClock
 from tests.engine.kit import AAC_HEADER, AVC_HEADER, inter_body, is_key_tag, is_setup_tag, key_body
 from tests.servers.client import HttpClient
@@ -154,7 +155,6 @@ async def test_no_other_method_is_taken(house: House, method: str) -> None:
         "/live/cam",
         "/live/cam.flv/",
         "/live/cam.FLV",
-        "/live/cam.m3u8",
         "/live/.flv",
         "/live/..flv",
         "/live/...flv",
@@ -429,7 +429,7 @@ def what_it_reads(parts: list[bytes]) -> tuple[bytes, ...] | int | None:
 @given(HEADS | USUAL, st.lists(st.integers(0, 100), max_size=6))
 def test_any_bytes_are_a_request_or_refused_and_the_same_in_any_split(data: bytes, cuts: list[int]) -> None:
     whole = what_it_reads([data])
-    assert whole is None or isinstance(whole, tuple) or whole in httpflv._REASONS
+    assert whole is None or isinstance(whole, tuple) or whole in httpflv.REASONS
     places = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
     # A peer's empty read is its end, and never comes here.
     assert what_it_reads([data[a:b] for a, b in pairwise(places) if a < b]) == whole
@@ -473,4 +473,4 @@ def test_any_other_target_is_none(target: bytes) -> None:
 
 
 def test_every_status_that_is_answered_has_its_reason() -> None:
-    assert set(httpflv._REASONS) >= {400, 404, 431, 501}
+    assert set(httpflv.REASONS) >= {400, 404, 431, 501}

@@ -6,6 +6,7 @@ that it took are not acknowledged yet. Together they are what it took, whatever 
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import socket
 import struct
@@ -21,9 +22,10 @@ from penstock.model import Kind
 from penstock.protocols.rtmp import messages
 from penstock.servers.wire import PlainWire
 from tests.clock import ManualClock
-from tests.engine.kit import audio_body, inter_body, key_body
+from tests.engine.kit import key_body
 from tests.servers.client import HttpClient, RtmpClient
-from tests.servers.house import DEMO, House, OpenHouse, begin, until
+from tests.servers.hlsplayer import HlsPlayer
+from tests.servers.house import DEMO, House, OpenHouse, begin, film, until
 
 # struct tcp_info in linux/tcp.h: 8 bytes, 24 words of 4, two pacing rates of 8, then tcpi_bytes_acked.
 _BYTES_ACKED_AT: Final = 8 + 24 * 4 + 2 * 8
@@ -137,7 +139,7 @@ def truth(monkeypatch: pytest.MonkeyPatch) -> Truth:
 
 
 class Players:
-    """Players of both formats; each keeps its port after it closed."""
+    """Players of every format; each keeps its port after it closed."""
 
     def __init__(self, house: House) -> None:
         self._house = house
@@ -154,19 +156,15 @@ class Players:
         assert (await client.request("/live/cam.flv")).status == 200
         return client
 
+    async def hls(self, receive_buffer: int | None = None) -> HlsPlayer:
+        client = await self._house.http_client(receive_buffer=receive_buffer)
+        self.ports.append(client.raw.port)
+        return await HlsPlayer.begin(client)
+
 
 @pytest.fixture
 async def players(house: House) -> Players:
     return Players(house)
-
-
-async def film(publisher: RtmpClient, frames: int, *, size: int = 20_000, from_ms: int = 40) -> None:
-    """Send `frames` pictures, each tenth a key frame, with a sound to each."""
-    for number in range(frames):
-        at_ms = from_ms + number * 40
-        picture = (key_body if number % 10 == 9 else inter_body)(bytes((number,)) * size)
-        await publisher.send_media(Kind.AUDIO, at_ms, audio_body(bytes(300)))
-        await publisher.send_media(Kind.VIDEO, at_ms, picture)
 
 
 async def billed(house: House) -> int:
@@ -349,3 +347,67 @@ async def test_publishers_and_those_turned_away_are_billed_nothing(house: House,
     assert (await client.request("/live/nosuch.flv")).status == 404
     await client.body()
     assert await billed(house) == 0
+
+
+# Players of HLS: many answers, one play
+
+
+async def segments(open_house: OpenHouse) -> tuple[House, Players]:
+    """A server with some seconds of a stream in segments."""
+    house = await open_house(hls_always=("live",))
+    publisher = await house.on_air()
+    await film(publisher, 200)
+    await house.arrived(200 * 20_000)
+    return house, Players(house)
+
+
+async def test_players_that_fetch_segments(open_house: OpenHouse, truth: Truth) -> None:
+    house, players = await segments(open_house)
+    one, other = await asyncio.gather(players.hls(), players.hls())
+    for player in (one, other, one):
+        await player.playlist()
+        for uri in player.uris:
+            await player.get(uri)
+    before = await house.usage_bytes()
+    assert before > 1_000_000
+    await one.get(one.uris[-1])
+    assert await billed(house) == truth.of(players) > before
+    assert house.control.live.usage.plays[DEMO, "hls"] == 2
+
+
+async def test_players_that_leave_in_the_middle_of_a_segment(open_house: OpenHouse, truth: Truth) -> None:
+    house, players = await segments(open_house)
+    one, other = await asyncio.gather(players.hls(8192), players.hls(8192))
+    for player, leave in ((one, one.client.raw.close), (other, other.client.raw.reset)):
+        await player.playlist()
+        await player.ask(player.uris[-1])
+        leave()
+    await until(lambda: len(house.http) == 0)
+    assert await billed(house) == truth.of(players)
+
+
+async def test_one_connection_of_many_players(open_house: OpenHouse, truth: Truth) -> None:
+    """A proxy's: what it took is counted for each, and HTTP-FLV behind it as well."""
+    house, players = await segments(open_house)
+    one = await players.hls()
+    other = await HlsPlayer.begin(one.client)
+    for player in (one, other, one):
+        await player.playlist()
+        await player.get(player.uris[-1])
+    hls = await house.usage_bytes()
+    await one.client.request("/live/cam.flv")
+    await until(lambda: house.players() == 3)
+    assert await billed(house) == truth.of(players) > hls
+    rows = [row for message in house.told if isinstance(message, Usage) for row in message.rows]
+    assert sum(row.bytes_down for row in rows if row.format == "hls") == hls
+    assert house.control.live.usage.plays[DEMO, "hls"] == 2
+
+
+async def test_a_kicked_player_of_hls(open_house: OpenHouse, truth: Truth) -> None:
+    house, players = await segments(open_house)
+    player = await players.hls(8192)
+    await player.playlist()
+    await player.ask(player.uris[-1])
+    assert await house.drop() is not None
+    assert len(house.http) == 0
+    assert await billed(house) == truth.of(players)

@@ -15,13 +15,15 @@ from penstock.app.timers import every
 from penstock.config import Config
 from penstock.engine.control import ControlLink
 from penstock.engine.hub import Hub, HubPolicy
+from penstock.engine.segments import SegmentPolicy
 from penstock.engine.stream import FlushPolicy
 from penstock.engine.usage import UsageMeter
+from penstock.engine.viewers import ViewerPolicy, Viewers
 from penstock.link import socket as link_socket
 from penstock.link.messages import EndReason
 from penstock.model import Clock, SystemClock
 from penstock.servers.door import Connection, Door, DoorPolicy, Guests
-from penstock.servers.httpflv import httpflv_connection
+from penstock.servers.hls import http_connection
 from penstock.servers.rtmp import RtmpRooms, rtmp_connection
 from penstock.servers.wire import Wire
 
@@ -53,6 +55,7 @@ class Engine:
         clock = clock or SystemClock()
         self.meter = UsageMeter(clock.now())
         self.hub = Hub(_hub_policy(config), clock, self._loop.call_later, self.meter)
+        self.viewers = Viewers(self.hub, _viewer_policy(config), clock)
         self.control = ControlLink(self.hub, self.meter, clock, self._loop.call_later, config.media.admission_timeout_s)
         self.doors: dict[str, Door] = {}
         self._open_doors(config, listeners, clock)
@@ -82,6 +85,7 @@ class Engine:
 
     def _tick(self) -> None:
         self.hub.tick()
+        self.viewers.tick()
         for door in self.doors.values():
             door.sweep()
 
@@ -96,14 +100,14 @@ class Engine:
         )
         guests = Guests(policy)
         rtmp = rtmp_connection(RtmpRooms(self.hub, self.control, media.max_message_kib * KIB))
-        flv = httpflv_connection(self.hub)
+        http = http_connection(self.hub, self.viewers)
         plain: dict[str, tuple[socket.socket | None, ConnectionMaker]] = {
             "rtmp": (listeners.rtmp, rtmp),
-            "http": (listeners.http, flv),
+            "http": (listeners.http, http),
         }
         tls: dict[str, tuple[socket.socket | None, ConnectionMaker]] = {
             "rtmps": (listeners.rtmps, rtmp),
-            "https": (listeners.https, flv),
+            "https": (listeners.https, http),
         }
         context: ssl.SSLContext | None = None
         if any(listener for listener, _ in tls.values()):
@@ -127,4 +131,17 @@ def _hub_policy(config: Config) -> HubPolicy:
         idle_timeout_s=media.idle_timeout_s,
         keep_players_s=media.keep_players_s,
         player_stall_s=media.player_stall_s,
+        segments=SegmentPolicy(
+            target_s=media.hls_target_s, listed=media.hls_segments, limit_bytes=media.hls_stream_kib * KIB
+        ),
+        hls_always=frozenset(media.hls_always),
+    )
+
+
+def _viewer_policy(config: Config) -> ViewerPolicy:
+    media = config.media
+    return ViewerPolicy(
+        online_s=media.hls_online_s,
+        wait_s=media.hls_wait_s,
+        max_per_address=media.max_connections_per_address,
     )

@@ -12,6 +12,7 @@ from penstock.engine.addressing import VhostTable
 from penstock.engine.formats import Format
 from penstock.engine.outlet import Outlet
 from penstock.engine.publication import Publication, Publisher
+from penstock.engine.segments import Segmenter, SegmentPolicy
 from penstock.engine.stream import FlushPolicy, Later, Stream
 from penstock.engine.usage import Player, UsageMeter
 from penstock.link.messages import Audience, Client, EndReason, Holder, Lease, OnAir, StreamStats
@@ -19,6 +20,7 @@ from penstock.model import Clock, StreamId
 
 log = logging.getLogger("penstock.engine")
 
+HLS: Final = "hls"
 # How far two sessions of one stream stay apart on its line of time, at least: one frame at 25 a second.
 SESSION_GAP_MS: Final = 40
 
@@ -33,6 +35,8 @@ class HubPolicy(Struct, frozen=True):
     idle_timeout_s: float  # a publisher that sends no media for so long is gone
     keep_players_s: float  # how long players outlive a publisher that ended by itself
     player_stall_s: float  # a player blocked for so long is closed
+    segments: SegmentPolicy = SegmentPolicy()
+    hls_always: frozenset[str] = frozenset()  # apps, as VHOST/APP or APP, that are packed though nobody plays
 
 
 class Listener(Protocol):
@@ -46,10 +50,22 @@ class Listener(Protocol):
 class _Place:
     """A stream with what surrounds it."""
 
-    __slots__ = ("bytes_of_the_gone", "ended_at_s", "players", "publication", "stream")
+    __slots__ = (
+        "bytes_of_the_gone",
+        "ended_at_s",
+        "is_always_packed",
+        "players",
+        "publication",
+        "segmenter",
+        "stream",
+        "watching",
+    )
 
-    def __init__(self, stream: Stream) -> None:
+    def __init__(self, stream: Stream, *, is_always_packed: bool) -> None:
         self.stream = stream
+        self.is_always_packed = is_always_packed
+        self.segmenter: Segmenter | None = None  # while there is someone to pack for
+        self.watching = 0  # players of what it packs
         self.publication: Publication | None = None
         self.players: dict[Outlet, Player] = {}
         self.ended_at_s = 0.0
@@ -67,6 +83,7 @@ class Hub:
         self._later = later
         self._places: dict[StreamId, _Place] = {}
         self._listener: Listener | None = None
+        self._next_segment = 0  # above every number that a segment of a stream that went had
 
     def listen(self, listener: Listener) -> None:
         self._listener = listener
@@ -91,13 +108,15 @@ class Hub:
         place = self._places.get(lease.stream)
         if place is None:
             place = self._places[lease.stream] = _Place(
-                Stream(lease.stream, self._policy.flush, self._clock, self._later)
+                Stream(lease.stream, self._policy.flush, self._clock, self._later),
+                is_always_packed=self._is_always_packed(lease.stream),
             )
         now_s = self._clock.monotonic()
         if place.publication is not None:
             holder = place.publication
             if holder.lease.epoch != replaces:
                 return None
+            place.stream.flush()
             self._finish(place, holder, EndReason.REPLACED, f"by {client.address}")
             holder.publisher.cut(EndReason.REPLACED, f"replaced by a publisher at {client.address}")
         stream = place.stream
@@ -107,6 +126,8 @@ class Hub:
             pause_ms = int((now_s - place.ended_at_s) * 1000)
             start_ms = stream.end_ms + max(SESSION_GAP_MS, pause_ms)
         stream.begin()
+        if place.is_always_packed:
+            self._pack(place)
         place.publication = Publication(
             lease,
             stream,
@@ -129,7 +150,7 @@ class Hub:
         place.stream.flush()
         self._finish(place, publication, reason, detail)
         if not place.players:
-            del self._places[publication.lease.stream]
+            self._forget(place)
 
     def drop(self, stream_id: StreamId, reason: EndReason, detail: str) -> int | None:
         """Throw the publisher out, its players with it; return the epoch that ended, if there was one."""
@@ -158,6 +179,8 @@ class Hub:
         last = self._stats(place, publication)
         place.publication = None
         place.ended_at_s = now_s
+        if place.segmenter is not None:
+            place.segmenter.pause()
         return last
 
     def _tell_end(self, publication: Publication, reason: EndReason, detail: str, last: StreamStats) -> None:
@@ -180,6 +203,43 @@ class Hub:
         place.players[outlet] = player
         self.meter.open(player)
         return player
+
+    def watch(
+        self, stream_id: StreamId, outlet: Outlet, client: Client, domain: str
+    ) -> tuple[Player, Segmenter] | None:
+        """Start a player of HLS, which fetches segments by itself; None when the stream is not on air.
+
+        Bytes that it was sent are to be added to `outlet.sent_bytes`; nothing is sent through it.
+        """
+        place = self._places.get(stream_id)
+        if place is None:
+            return None
+        player = Player(outlet, stream_id, HLS, client, domain)
+        place.players[outlet] = player
+        place.watching += 1
+        self.meter.open(player)
+        return player, self._pack(place)
+
+    def _pack(self, place: _Place) -> Segmenter:
+        if place.segmenter is None:
+            place.segmenter = Segmenter(self._policy.segments, self._clock, self._next_segment)
+            place.stream.follow(place.segmenter)
+        return place.segmenter
+
+    def _unpack(self, place: _Place) -> None:
+        segmenter, place.segmenter = place.segmenter, None
+        if segmenter is not None:
+            place.stream.unfollow(segmenter)
+            self._next_segment = max(self._next_segment, segmenter.number_after)
+
+    def _is_always_packed(self, stream: StreamId) -> bool:
+        always = self._policy.hls_always
+        return stream.app in always or f"{stream.vhost}/{stream.app}" in always
+
+    def _forget(self, place: _Place) -> None:
+        """Nobody publishes or plays here any more."""
+        self._unpack(place)
+        self._places.pop(place.stream.id, None)
 
     def is_playable(self, stream_id: StreamId) -> bool:
         """True for a stream on air, or one whose publisher is expected back."""
@@ -215,14 +275,21 @@ class Hub:
         place.stream.detach(player.outlet)
         came = player.format, player.domain
         place.bytes_of_the_gone[came] = place.bytes_of_the_gone.get(came, 0) + player.sent_bytes
+        if player.format == HLS:
+            place.watching -= 1
+            if not place.watching and not place.is_always_packed:
+                self._unpack(place)
         if not place.players and place.publication is None:
-            del self._places[player.stream]
+            self._forget(place)
 
     def _close_players(self, place: _Place, why: str, *, at_once: bool) -> None:
+        segmenter = place.segmenter
         for outlet in list(place.players):
             outlet.owner.end(why, at_once=at_once)
-        if not place.players and place.publication is None:
-            self._places.pop(place.stream.id, None)
+        if segmenter is not None:
+            segmenter.end()
+        if not place.players and place.publication is None and self._places.get(place.stream.id) is place:
+            self._forget(place)
 
     # The passing of time
 

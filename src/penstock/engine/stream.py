@@ -8,7 +8,7 @@ long, the stream rests as long again before the next one, and the batches grow b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, Protocol
 
 from msgspec import Struct
@@ -26,6 +26,12 @@ MAX_REST_S: Final = 0.25
 
 class Timer(Protocol):
     def cancel(self) -> None: ...
+
+
+class Reader(Protocol):
+    """Gets a stream's packets themselves, whoever plays: what packs or records them."""
+
+    def take(self, packets: Sequence[MediaPacket]) -> None: ...
 
 
 Later = Callable[[float, Callable[[], None]], Timer]
@@ -73,6 +79,7 @@ class Stream:
         self._gop = GopCache(policy.gop_cache_bytes)
         self._has_audio = False
         self._has_video = False
+        self._readers: tuple[Reader, ...] = ()
 
     # The publisher's side
 
@@ -111,8 +118,8 @@ class Stream:
         batch = self._batch
         if not batch.packets:
             return
-        if not self._has_players():
-            self._keep(batch)
+        if not self.feeds:
+            self._hand_over(batch)
             return
         due = self._rest_until
         if not batch.has_video:
@@ -131,20 +138,27 @@ class Stream:
         batch = self._batch
         if not batch.packets:
             return
-        if not self._has_players():
-            self._keep(batch)
+        if not self.feeds:
+            self._hand_over(batch)
             return
         began = self._clock.monotonic()
         opening = self._opening_before(batch)
         gone: list[Outlet] = []
         for feed in self.feeds.values():
             gone += feed.send(batch.packets, opening, began)
-        self._keep(batch)
         ended = self._clock.monotonic()
         rest = min(ended - began, MAX_REST_S)
         self._rest_until = max(began + self._policy.every_s, ended + rest)
+        # Live players came first: nobody who reads for later is in a hurry.
+        self._hand_over(batch)
         for outlet in gone:
             outlet.owner.lost("connection lost")
+
+    def _hand_over(self, batch: _Batch) -> None:
+        """The batch is over: readers get it, and the GOP cache."""
+        self._keep(batch)
+        for reader in self._readers:
+            reader.take(batch.packets)
 
     def _on_timer(self) -> None:
         self._timer = None
@@ -156,7 +170,7 @@ class Stream:
             self._timer = None
 
     def _keep(self, batch: _Batch) -> None:
-        """The batch is over: what of it a later player needs goes into the GOP cache."""
+        """What of a batch a later player needs goes into the GOP cache."""
         if batch.key_at >= 0:
             self._gop.start(batch.packets[batch.key_at :], batch.key_headers)
         else:
@@ -197,8 +211,14 @@ class Stream:
         for feed in list(self.feeds.values()):
             yield from feed.outlets()
 
-    def _has_players(self) -> bool:
-        return bool(self.feeds)
+    def follow(self, reader: Reader) -> None:
+        """Give `reader` the cached GOP with its headers now, and every batch from the next one on."""
+        opening = self._opening_now()
+        reader.take([*opening.headers, *opening.gop])
+        self._readers += (reader,)
+
+    def unfollow(self, reader: Reader) -> None:
+        self._readers = tuple(other for other in self._readers if other is not reader)
 
     def _opening_now(self) -> Opening:
         """For one who joins now, and gets every batch from the next one on."""

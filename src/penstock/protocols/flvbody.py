@@ -61,6 +61,37 @@ def audio_body(payload: Buffer) -> AudioBody | None:
     return _other_audio(payload)
 
 
+def coded_picture(payload: Buffer, codec: str) -> tuple[int, int]:
+    """Return where the data of a video frame starts, and its CompositionTime in ms (negative too).
+
+    `payload` is a body that `video_body` called a frame of that codec.
+    """
+    first = payload[0]
+    if not first & 0x80:
+        return (_AVC_DATA_AT, _signed_24(payload, 2)) if first & 0x0F in _WITH_PACKET_TYPE else (1, 0)
+    skipped = _skip_mod_ex(payload, first & 0x0F)
+    assert skipped is not None
+    packet_type, at = skipped
+    at += 4  # the FourCC
+    if packet_type == _CODED_FRAMES and codec in _WITH_COMPOSITION_TIME:
+        return at + 3, _signed_24(payload, at)
+    return at, 0
+
+
+def coded_sound(payload: Buffer) -> int:
+    """Return where the data of an audio frame starts, in a body that `audio_body` called one."""
+    sound_format = payload[0] >> 4
+    if sound_format != _EX_AUDIO:
+        return _AAC_DATA_AT if sound_format == _AAC else 1
+    skipped = _skip_mod_ex(payload, payload[0] & 0x0F)
+    assert skipped is not None
+    return skipped[1] + 4
+
+
+def _signed_24(payload: Buffer, at: int) -> int:
+    return int.from_bytes(payload[at : at + 3], "big", signed=True)
+
+
 # ---- video, as Adobe left it ------------------------------------------------------------------
 
 _KEY_FRAME = 1

@@ -19,26 +19,33 @@ from penstock.engine.usage import Player
 from penstock.errors import BadParameters, HttpError
 from penstock.link.messages import EndReason
 from penstock.servers.door import Connection, Door
+from penstock.servers.request import Request, new_parser, read_request
 from penstock.servers.wire import Wire
 
-MAX_REQUEST_HEAD: Final = 16 * 1024
 SUFFIX: Final = ".flv"
 
 # Any page may play: nothing here is told by cookies or by who asks.
-_CORS: Final = "Access-Control-Allow-Origin: *\r\n"
+CORS: Final = "Access-Control-Allow-Origin: *\r\n"
 _PLAYING: Final = (
-    f"HTTP/1.1 200 OK\r\nContent-Type: video/x-flv\r\nCache-Control: no-store\r\n{_CORS}Connection: close\r\n\r\n"
+    f"HTTP/1.1 200 OK\r\nContent-Type: video/x-flv\r\nCache-Control: no-store\r\n{CORS}Connection: close\r\n\r\n"
 ).encode()
-_PREFLIGHT: Final = (
+PREFLIGHT: Final = (
     "HTTP/1.1 204 No Content\r\n"
-    f"{_CORS}"
+    f"{CORS}"
     "Access-Control-Allow-Methods: GET, HEAD, OPTIONS\r\n"
     "Access-Control-Allow-Headers: *\r\n"
     "Access-Control-Max-Age: 86400\r\n"
     "Connection: close\r\n"
     "\r\n"
 ).encode()
-_REASONS: Final = {400: "Bad Request", 404: "Not Found", 431: "Request Header Fields Too Large", 501: "Not Implemented"}
+REASONS: Final = {
+    400: "Bad Request",
+    404: "Not Found",
+    410: "Gone",
+    429: "Too Many Requests",
+    431: "Request Header Fields Too Large",
+    501: "Not Implemented",
+}
 
 
 class HttpFlvConnection(Connection):
@@ -50,7 +57,7 @@ class HttpFlvConnection(Connection):
         super().__init__(door, wire, address, port)
         self._hub = hub
         self._player: Player | None = None  # until the connection closes
-        self._parser: h11.Connection | None = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_REQUEST_HEAD)
+        self._parser: h11.Connection | None = new_parser()
 
     def receive(self, data: memoryview) -> None:
         if self._parser is None:
@@ -62,19 +69,18 @@ class HttpFlvConnection(Connection):
             self._answer(error.status, str(error), with_body=True)
             return
         if request is not None:
-            # Its buffers are of no more use, and there may be thousands of players.
-            self._parser = None
-            self._serve(request)
+            self._serve_flv(Request.of(request))
 
-    def _serve(self, request: h11.Request) -> None:
+    def _serve_flv(self, request: Request) -> None:
+        # Its buffers are of no more use, and there may be thousands of players.
+        self._parser = None
         method = request.method
-        headers = {bytes(name): bytes(value) for name, value in request.headers}
         try:
-            target = target_of(bytes(request.target), headers.get(b"host", b""))
+            target = target_of(request.target, request.headers.get(b"host", b""))
             if method not in (b"GET", b"HEAD", b"OPTIONS"):
                 raise HttpError(404, "nothing here takes that method")
             if method == b"OPTIONS":
-                self.send(_PREFLIGHT)
+                self.send(PREFLIGHT)
                 self.finish()
                 return
             stream = self._hub.vhosts.locate(target)
@@ -90,7 +96,7 @@ class HttpFlvConnection(Connection):
         if self.closed:
             return
         self.outlet.limit_bytes = self.door.policy.player_buffer_bytes
-        client = self.client(headers.get(b"user-agent", b"")[:256].decode("latin-1"))
+        client = self.client(request.agent)
         try:
             self._player = self._hub.join(stream, FLV, self.outlet, client, self._hub.vhosts.domain_of(target))
         except OSError as error:
@@ -101,8 +107,8 @@ class HttpFlvConnection(Connection):
     def _answer(self, status: int, why: str, *, with_body: bool) -> None:
         body = f"{why}\n".encode("ascii", "replace")
         head = (
-            f"HTTP/1.1 {status} {_REASONS.get(status, 'Bad Request')}\r\n"
-            f"Content-Type: text/plain\r\nContent-Length: {len(body)}\r\n{_CORS}Connection: close\r\n\r\n"
+            f"HTTP/1.1 {status} {REASONS.get(status, 'Bad Request')}\r\n"
+            f"Content-Type: text/plain\r\nContent-Length: {len(body)}\r\n{CORS}Connection: close\r\n\r\n"
         ).encode()
         self.send(head + body if with_body else head)
         self.finish()
@@ -123,22 +129,6 @@ class HttpFlvConnection(Connection):
             self._hub.leave(self._player)
 
 
-def read_request(parser: h11.Connection, data: bytes) -> h11.Request | None:
-    """The request that `data` completed, or None while its head is not whole.
-
-    Raises:
-        HttpError: it is not HTTP, or longer than MAX_REQUEST_HEAD.
-    """
-    # h11 bounds a head only while it is cut short: no more than one byte over the bound is shown to it.
-    held, _ = parser.trailing_data
-    parser.receive_data(data[: MAX_REQUEST_HEAD + 1 - len(held)])
-    try:
-        event = parser.next_event()
-    except h11.RemoteProtocolError as error:
-        raise HttpError(error.error_status_hint, str(error)) from error
-    return event if isinstance(event, h11.Request) else None
-
-
 def target_of(path_and_query: bytes, host: bytes) -> Target:
     """Which stream a request's target means.
 
@@ -146,7 +136,7 @@ def target_of(path_and_query: bytes, host: bytes) -> Target:
         HttpError: it is no path of two words, or does not end in `.flv`.
     """
     try:
-        authority, path, query = _split_target(path_and_query.decode("ascii"), host.decode("ascii"))
+        authority, path, query = split_target(path_and_query.decode("ascii"), host.decode("ascii"))
     except ValueError as error:
         raise HttpError(404, "no such path") from error
     words = path.split("/")
@@ -155,8 +145,12 @@ def target_of(path_and_query: bytes, host: bytes) -> Target:
     return Target(authority, words[1], words[2].removesuffix(SUFFIX), (query,))
 
 
-def _split_target(target: str, host: str) -> tuple[str, str, str]:
-    """Authority, path and query of a request's target."""
+def split_target(target: str, host: str) -> tuple[str, str, str]:
+    """Authority, path and query of a request's target.
+
+    Raises:
+        ValueError: it is no URL of this door.
+    """
     if target.startswith("/"):
         # By hand: urlsplit takes what stands behind two slashes for a host.
         path, _, query = target.partition("?")

@@ -14,6 +14,7 @@ _ANY_PORT: Final = "127.0.0.1:0"
 DEFAULTS: Final[Settings] = {
     "data_dir": "data",
     "api": {"listen": _ANY_PORT, "tls_listen": _ANY_PORT},
+    "watch": {"listen": _ANY_PORT},
     "media": {f"{door}_listen": _ANY_PORT for door in ("rtmp", "rtmps", "http", "https")},
 }
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import logging
 import os
 import re
 import signal
@@ -39,6 +40,10 @@ from av.video.frame import PictureType
 from msgspec import Struct
 
 from penstock.errors import PenstockError
+from penstock.logs import set_up_logging
+
+# Has a level where lines are for programs.
+LOG = logging.getLogger("penstock.testpattern")
 
 SAMPLE_RATE_HZ = 48_000
 AAC_FRAME_SAMPLES = 1024
@@ -333,6 +338,9 @@ def without_query(url: str) -> str:
 
 
 def say(line: str) -> None:
+    if LOG.level:
+        LOG.info(line)
+        return
     # Nobody may be left to read it, and that is no reason to fail.
     with contextlib.suppress(OSError):
         print(f"testpattern: {line}", file=sys.stderr, flush=True)
@@ -351,6 +359,9 @@ def main(argv: list[str] | None = None) -> int:
         bitrate_kbps=args.bitrate_kbps,
     )
     av.logging.set_level(av.logging.ERROR)
+    if args.log_format == "json":
+        set_up_logging("INFO", "json", "pattern")
+        LOG.setLevel(logging.INFO)
     stop = threading.Event()
     if args.with_parent:
         threading.Thread(target=_stop_at_eof, args=(stop,), daemon=True).start()
@@ -431,6 +442,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--seconds", type=_positive, default=None, help="end after this much media (never)")
     parser.add_argument("--once", action="store_true", help="do not come back after a failure")
+    parser.add_argument("--log-format", choices=("human", "json"), default="human")
     parser.add_argument("--with-parent", action="store_true", help="end when stdin reaches its end")
     return parser
 

@@ -21,7 +21,8 @@ CASES = captures("aac")
 def test_config_says_what_ffprobe_says(case: str) -> None:
     probe = CASES[case]["probe"]
     setup = parse_audio_config("aac", memoryview(bytes.fromhex(CASES[case]["hex"])))
-    assert setup == AudioSetup("aac", probe["sample_rate"], probe["channels"], probe["profile"])
+    frame_samples = 2048 if probe["profile"].startswith("HE") else 1024
+    assert setup == AudioSetup("aac", probe["sample_rate"], probe["channels"], probe["profile"], frame_samples)
 
 
 def program_config(front: str = "", side: str = "", back: str = "", lfe: int = 0) -> Bits:
@@ -47,11 +48,11 @@ def with_program_config(program: Bits, comment: bytes = b"") -> bytes:
 CONFIGS = [
     ("LC, two bytes", "1210", AudioSetup("aac", 44100, 2, "LC")),
     ("LC, mono", "1588", AudioSetup("aac", 8000, 1, "LC")),
-    ("HE-AAC, hierarchical", "2b920800", AudioSetup("aac", 44100, 2, "HE-AAC")),
-    ("HE-AACv2, hierarchical", "eb8a0800", AudioSetup("aac", 44100, 2, "HE-AACv2")),
-    ("HE-AAC, backward compatible", "139056e5a0", AudioSetup("aac", 44100, 2, "HE-AAC")),
-    ("HE-AACv2, backward compatible", "138856e5a54880", AudioSetup("aac", 44100, 2, "HE-AACv2")),
-    ("backward compatible, PS absent", "138856e5a54800", AudioSetup("aac", 44100, 1, "HE-AAC")),
+    ("HE-AAC, hierarchical", "2b920800", AudioSetup("aac", 44100, 2, "HE-AAC", 2048)),
+    ("HE-AACv2, hierarchical", "eb8a0800", AudioSetup("aac", 44100, 2, "HE-AACv2", 2048)),
+    ("HE-AAC, backward compatible", "139056e5a0", AudioSetup("aac", 44100, 2, "HE-AAC", 2048)),
+    ("HE-AACv2, backward compatible", "138856e5a54880", AudioSetup("aac", 44100, 2, "HE-AACv2", 2048)),
+    ("backward compatible, PS absent", "138856e5a54800", AudioSetup("aac", 44100, 1, "HE-AAC", 2048)),
     ("backward compatible, SBR absent", "119056e500", AudioSetup("aac", 48000, 2, "LC")),
     ("padding behind LC", "121000000000", AudioSetup("aac", 44100, 2, "LC")),
     ("eight channels by 7", "11b8", AudioSetup("aac", 48000, 8, "LC")),
@@ -69,18 +70,18 @@ def test_config_is(_case: str, wire: str, setup: AudioSetup) -> None:
         (Bits().u(5, 2).u(4, 15).u(24, 44056).u(4, 2).flags(0, 0, 0), AudioSetup("aac", 44056, 2, "LC")),
         (
             Bits().u(5, 5).u(4, 15).u(24, 20000).u(4, 2).u(4, 15).u(24, 40000).u(5, 2).flags(0, 0, 0),
-            AudioSetup("aac", 40000, 2, "HE-AAC"),
+            AudioSetup("aac", 40000, 2, "HE-AAC", 2048),
         ),
         (Bits().u(5, 2).u(4, 4).u(4, 2).flags(0, 1).u(14, 99).flags(0), AudioSetup("aac", 44100, 2, "LC")),
         (
             Bits().u(5, 2).u(4, 7).u(4, 1).flags(0, 1).u(14, 99).flags(0).u(11, 0x2B7).u(5, 5).flags(1).u(4, 4),
-            AudioSetup("aac", 44100, 1, "HE-AAC"),
+            AudioSetup("aac", 44100, 1, "HE-AAC", 2048),
         ),
         (
             Bits().u(5, 23).u(4, 3).u(4, 2).flags(0, 0, 1).u(3, 0).flags(0).u(2, 0),
-            AudioSetup("aac", 48000, 2, "LD"),
+            AudioSetup("aac", 48000, 2, "LD", 512),
         ),
-        (Bits().u(5, 31).u(6, 7).u(4, 3).u(4, 1), AudioSetup("aac", 48000, 1, "ELD")),
+        (Bits().u(5, 31).u(6, 7).u(4, 3).u(4, 1), AudioSetup("aac", 48000, 1, "ELD", 512)),
         (Bits().u(5, 31).u(6, 10).u(4, 3).u(4, 2), AudioSetup("aac", 48000, 2, "xHE-AAC")),
         (
             Bits().u(5, 6).u(4, 3).u(4, 2).flags(0, 0, 1).u(3, 1).flags(0),
@@ -88,7 +89,7 @@ def test_config_is(_case: str, wire: str, setup: AudioSetup) -> None:
         ),
         (
             Bits().u(5, 5).u(4, 6).u(4, 2).u(4, 3).u(5, 22).u(4, 2).flags(0, 0, 1).u(5, 1).u(11, 9).flags(0).u(2, 0),
-            AudioSetup("aac", 48000, 2, "object type 22"),
+            AudioSetup("aac", 48000, 2, "object type 22", 2048),
         ),
     ],
     ids=[

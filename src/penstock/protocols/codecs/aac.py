@@ -25,6 +25,8 @@ _GENERAL_AUDIO: Final = frozenset((1, 2, 3, 4, 6, 7, 17, 19, 20, 21, 22, 23))
 _SCALABLE: Final = frozenset((6, 20))
 _RESILIENT: Final = frozenset((17, 19, 20, 23))
 _WITH_EP_CONFIG: Final = frozenset((17, 19, 20, 21, 22, 23))
+# By object type: samples of a frame, and with frameLengthFlag; all others are like LC (4.5.1.1, 4.6.20.2).
+_FRAME_SAMPLES: Final = {2: (1024, 960), 23: (512, 480), 39: (512, 480)}
 _SBR_SYNC, _PS_SYNC = 0x2B7, 0x548
 
 _PROFILES: Final = {1: "Main", 2: "LC", 3: "SSR", 4: "LTP", 23: "LD", 39: "ELD", 42: "xHE-AAC"}
@@ -36,8 +38,9 @@ class _Config:
     def __init__(self, reader: BitReader) -> None:
         self.reader = reader
         self.object_type = _read_object_type(reader)
-        self.sample_rate = _read_sample_rate(reader)
+        self.sample_rate = self.coded_rate = _read_sample_rate(reader)
         self.channel_config = reader.read_bits(4)
+        self.frame_samples = _FRAME_SAMPLES.get(self.object_type, _FRAME_SAMPLES[2])[0]
         self.has_sbr = self.has_ps = False
 
 
@@ -55,7 +58,18 @@ def parse_config(data: bytes) -> AudioSetup:
         _read_backward_compatible_extension(config)
     # Parametric stereo makes two channels of the one that is coded.
     channels = 2 if config.has_ps and channels == 1 else channels
-    return AudioSetup("aac", config.sample_rate, channels, _profile_name(config))
+    # SBR doubles the rate, if the extension says no other.
+    frame_samples = max(1, config.frame_samples * config.sample_rate // config.coded_rate)
+    return AudioSetup("aac", config.sample_rate, channels, _profile_name(config), frame_samples)
+
+
+def object_type(data: bytes) -> int:
+    """Return the object type that an AudioSpecificConfig opens with.
+
+    Raises:
+        CodecError: it is cut short in there.
+    """
+    return _read_object_type(BitReader(data))
 
 
 def _read_object_type(reader: BitReader) -> int:
@@ -80,6 +94,7 @@ def _read_hierarchical_extension(config: _Config) -> None:
     config.has_ps = config.object_type == _PS
     config.sample_rate = _read_sample_rate(config.reader)
     config.object_type = _read_object_type(config.reader)
+    config.frame_samples = _FRAME_SAMPLES.get(config.object_type, _FRAME_SAMPLES[2])[0]
     if config.object_type == _ER_BSAC:
         config.reader.skip(4)  # extensionChannelConfiguration
 
@@ -89,7 +104,7 @@ def _read_general_audio(config: _Config) -> int:
     reader = config.reader
     if config.object_type not in _GENERAL_AUDIO:
         return _channels_of(config.channel_config)
-    has_extension = _read_first_flags(reader)
+    has_extension = _read_first_flags(config)
     channels = _channels_of(config.channel_config) if config.channel_config else _read_program_config(reader)
     _skip_extension_flags(config, has_extension)
     return channels
@@ -101,9 +116,11 @@ def _channels_of(channel_config: int) -> int:
     return _CHANNELS[channel_config]
 
 
-def _read_first_flags(reader: BitReader) -> bool:
-    """Return extensionFlag, having passed over what stands before it."""
-    reader.skip(1)  # frameLengthFlag
+def _read_first_flags(config: _Config) -> bool:
+    """Return extensionFlag, having read or passed over what stands before it."""
+    reader = config.reader
+    if reader.read_flag():  # frameLengthFlag
+        config.frame_samples = _FRAME_SAMPLES.get(config.object_type, _FRAME_SAMPLES[2])[1]
     if reader.read_flag():  # dependsOnCoreCoder
         reader.skip(14)
     return reader.read_flag()

@@ -37,6 +37,7 @@ class AudioSetup(Struct, frozen=True):
     sample_rate: int  # Hz
     channels: int
     profile: str  # "LC", "HE-AAC", "HE-AACv2"
+    frame_samples: int = 1024  # that one frame decodes to, at that rate
 
 
 def parse_video_config(codec: str, data: bytes | bytearray | memoryview) -> VideoSetup:
