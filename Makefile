@@ -1,6 +1,6 @@
 # `make` alone lists what there is. Needs Python 3.11 or later with venv, and make; nothing else for `make run`.
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench docs clean
+.PHONY: help run test check bench soak fuzz docs clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -33,12 +33,21 @@ bench: $(VENV)/.dev ## measure, beside the servers that Debian has
 	@tools/peers.sh
 	@$(BIN)/python -m bench.run all
 
+soak: $(VENV)/.dev ## 100,000 streams in MINUTES=30, and whether memory and descriptors stay as they are
+	@$(BIN)/python -m bench.soak $(if $(MINUTES),--minutes $(MINUTES)) $(if $(NAMES),--names $(NAMES))
+
+fuzz: $(VENV)/.dev ## fuzz each parser for MINUTES=10, guided by coverage; a finding ends it
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[server,dev,fuzz]'
+	@set -e; for target in $(or $(TARGET),amf0 bodies chunks files gateway); do \
+		$(BIN)/python -m tests.fuzz.run $$target --minutes $(or $(MINUTES),10); \
+		$(BIN)/python -m tests.fuzz.run $$target --keep; done
+
 docs: $(VENV)/.dev ## write the pages that are made from the code, and the SDK's methods
 	@$(BIN)/python -m tools.clients
 	@$(BIN)/python -m tools.docs
 
 clean: ## remove the environment, caches and build results; data/ stays
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .peers bench/.work
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .peers .fuzz bench/.work
 	find src tests tools bench -name __pycache__ -prune -exec rm -rf {} +
 
 # A stamp per set of packages, so that `make run` installs no test tool; the larger set covers the smaller.

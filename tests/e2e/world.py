@@ -94,7 +94,15 @@ class World:
             await children.until_all_ended(within_s=10)
             await self._start_again()
         else:
-            os.kill(self.server.child(victim), signal.SIGKILL)
+            os.kill(await self.process(victim), signal.SIGKILL)
+
+    async def process(self, role: str) -> int:
+        """The pid of a child process; one that was killed a moment ago is waited for to be back."""
+        async with asyncio.timeout(BACK_S):
+            while True:
+                if (pid := self.server.children().get(role)) is not None:
+                    return pid
+                await asyncio.sleep(PAUSE_S)
 
     async def restart(self) -> None:
         """End the server in order, and start it again."""

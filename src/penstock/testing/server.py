@@ -96,6 +96,11 @@ class Server:
             process.wait()
 
     @property
+    def pid(self) -> int:
+        """Its supervisor's process id; 0 while it does not run."""
+        return self._process.pid if self._process is not None else 0
+
+    @property
     def log(self) -> str:
         """Everything that it said until now."""
         return self.log_file.read_text(encoding="utf-8", errors="replace")
