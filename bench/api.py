@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import struct
 import time
 from collections.abc import Iterator
@@ -32,6 +33,7 @@ def api(setup: Setup, target: ApiTarget, repeat: int) -> Api:
         BenchError: the server did not start, or refused the connections.
     """
     folder = setup.folder / f"api-{target.name}-{repeat}"
+    shutil.rmtree(folder, ignore_errors=True)  # of a measurement that is made again
     folder.mkdir(parents=True)
     port = free_port()
     command = target.configure(folder, port)

@@ -65,6 +65,8 @@ data_dir = "data"
 listen = "{f"127.0.0.1:{ports.api}" if self._has_api else ""}"
 tls_listen = ""
 rate_limits = false
+[watch]
+listen = ""
 [media]
 rtmp_listen = "127.0.0.1:{ports.rtmp}"
 http_listen = "127.0.0.1:{ports.http}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import html
 import re
 from collections.abc import Iterator
@@ -158,6 +159,22 @@ def test_a_dead_link_would_be_seen(tmp_path: Path) -> None:
         "[e](#here)\n```\n[f](also-gone.md)\n```\n[g]: gone-too.md\n# Here\n"
     )
     assert [dead.split(": ")[1] for dead in dead_links(page)] == ["gone.md", "other.md#not-a-heading", "gone-too.md"]
+
+
+def functions_of(path: Path) -> set[str]:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
+
+
+def test_every_attack_case_has_its_tests_or_says_what_brings_them() -> None:
+    page = (ROOT / "docs/security.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\d+) \| [^|]{15,} \| (.+) \|$", page, re.MULTILINE)
+    assert [int(number) for number, _ in rows] == list(range(1, 35))
+    for number, cell in rows:
+        named = re.findall(r"`(tests/[^`\s:]+\.py)::(test_\w+)`", cell)
+        assert named or "*Comes:* " in cell, f"case {number}"
+        missing = [f"{path}::{name}" for path, name in named if name not in functions_of(ROOT / path)]
+        assert missing == []
 
 
 def test_the_readmes_picture_shows_what_the_server_prints_today() -> None:

@@ -28,7 +28,7 @@ ORDER = (
     {"domain", "engine"},
     {"link"},
     {"admin", "clouds", "protocols", "storage", "analytics", "config", "tls"},
-    {"model", "settings"},
+    {"model", "settings", "logs"},
     {"errors"},
     {""},
 )

@@ -13,6 +13,8 @@ packages=(
     gcc libc6-dev               # builds the load generator
     chromium                    # plays HLS by hls.js, as viewers' browsers do
 )
+# Debian's npm comes with hundreds of packages: one that is there already is taken.
+command -v npm >/dev/null || packages+=(npm)
 # From npm, as Debian has none. It is run in a test's browser, and shipped with nothing.
 hls_js=hls.js@1.7.4
 
@@ -23,7 +25,7 @@ PATH="$PATH:/usr/sbin:/sbin"
 
 missing() {
     local command element
-    for command in ffmpeg ffprobe rtmpdump gst-launch-1.0 gst-inspect-1.0 nginx gcc chromium; do
+    for command in ffmpeg ffprobe rtmpdump gst-launch-1.0 gst-inspect-1.0 nginx gcc chromium npm; do
         command -v "$command" >/dev/null || echo "$command"
     done
     if command -v gst-inspect-1.0 >/dev/null; then
@@ -73,19 +75,15 @@ install() {
     fi
 }
 
-# Needs no root; Debian's npm comes with hundreds of packages, so one that is there already is taken.
 install_hls_js() {
     grep -qs "\"version\": \"${hls_js#*@}\"" .peers/node_modules/hls.js/package.json && return
-    if ! command -v npm >/dev/null; then
-        echo "The tests need npm (any that comes with node 18 or later), to fetch $hls_js into .peers." >&2
-        return 1
-    fi
+    echo "Installing $hls_js from npm, for the tests, into .peers ..."
     npm install --prefix .peers --no-save --no-audit --no-fund --ignore-scripts --loglevel=error "$hls_js" >/dev/null
 }
 
-install_hls_js
 lacking="$(listed)"
 if [ -z "$lacking" ]; then
+    install_hls_js
     exit 0
 fi
 if ! command -v apt-get >/dev/null; then
@@ -107,3 +105,4 @@ if [ -n "$lacking" ]; then
     echo "Still not here after installing: $lacking" >&2
     exit 1
 fi
+install_hls_js

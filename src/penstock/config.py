@@ -308,6 +308,17 @@ class Link(Section, frozen=True, kw_only=True):
     """`socket`: a Unix socket in `data_dir` (NATS comes later)."""
 
 
+class Watch(Section, frozen=True, kw_only=True):
+    """What monitoring reads."""
+
+    listen: Listener = "127.0.0.1:9464"
+    """Where `/healthz`, `/readyz` and `/metrics` answer, by HTTP and to anybody who gets there: they name streams, so
+    let no stranger in."""
+
+    top_streams: Annotated[int, Meta(ge=0, le=100)] = 10
+    """How many streams `/metrics` names, those with the most players; all others are in the totals alone. 0: none."""
+
+
 class Network(Section, frozen=True, kw_only=True):
     """What outgoing connections may reach."""
 
@@ -371,7 +382,7 @@ class Vhost(Section, frozen=True, kw_only=True):
     `publish_key`."""
 
     publish_key: Annotated[str, Secret, Meta(max_length=256)] = ""
-    """Key of signed publishing URLs; never shown."""
+    """Key of signed publishing URLs; never shown. When it changes, whoever publishes by the old one is cut off."""
 
     publish_sign_order: SignOrder = ("key", "path", "time")
     """In which order key, path and time are hashed into `wsSecret`."""
@@ -408,6 +419,7 @@ class Config(Section, frozen=True, kw_only=True):
     storage: Storage = Storage()
     analytics: Analytics = Analytics()
     link: Link = Link()
+    watch: Watch = Watch()
     network: Network = Network()
     retention: Retention = Retention()
     accounts: tuple[Account, ...] = msgspec.field(name="account", default=(DEMO_ACCOUNT,))
@@ -499,7 +511,7 @@ def _listener_conflicts(config: Config) -> Iterator[str]:
 
 
 def _listeners(config: Config) -> Iterator[tuple[str, str]]:
-    for section, values in (("api", config.api), ("media", config.media)):
+    for section, values in (("api", config.api), ("media", config.media), ("watch", config.watch)):
         for field in msgspec.structs.fields(values):
             if field.type == Listener:
                 yield f"{section}.{field.encode_name}", getattr(values, field.name)

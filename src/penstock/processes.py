@@ -23,6 +23,7 @@ from msgspec import Struct
 
 from penstock.config import Config, load
 from penstock.errors import ConfigError
+from penstock.logs import LogFormat, set_up_logging
 from penstock.storage.errors import StorageError
 
 log = logging.getLogger("penstock.processes")
@@ -30,6 +31,10 @@ log = logging.getLogger("penstock.processes")
 # Packets come and go by reference counts alone, and nothing in them can form a circle; the collector's
 # default threshold would walk all of them several times a second.
 GC_THRESHOLD: Final = 100_000
+
+# Where both want the same core, media goes first: a third of the engine's share is left for control, so that calls
+# wait and frames do not.
+CONTROL_NICE: Final = 5
 
 # How a child begins the line that tells why it cannot be started, and its exit code then.
 REFUSED: Final = "refused: "
@@ -46,6 +51,7 @@ class Boot(Struct, frozen=True):
     log_level: str = "INFO"
     config_file: str | None = None  # where the settings came from, for a reload
     dev: bool = False
+    log_format: LogFormat = "human"
 
     def encode(self) -> bytes:
         return msgspec.json.encode(self, enc_hook=str) + b"\n"
@@ -58,13 +64,6 @@ class Boot(Struct, frozen=True):
 def _decode_path(kind: type, value: object) -> Any:
     assert issubclass(kind, Path), kind
     return kind(str(value))
-
-
-def set_up_logging(level: str) -> None:
-    """Lines for people, on standard error."""
-    # It tells of each step of each start.
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-    logging.basicConfig(level=level, format="%(asctime)s %(levelname).1s %(name)s: %(message)s", datefmt="%H:%M:%S")
 
 
 @contextlib.asynccontextmanager
@@ -143,7 +142,9 @@ def main() -> None:
     # Ctrl-C goes to the whole group of a terminal; ending in order is the supervisor's business.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     boot = Boot.decode(sys.stdin.buffer.readline())
-    set_up_logging(boot.log_level)
+    set_up_logging(boot.log_level, boot.log_format, role)
+    if role == "control":
+        os.nice(CONTROL_NICE)
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(_run(role, boot))

@@ -29,6 +29,7 @@ from penstock.app.certificates import tls_context
 from penstock.config import Config, parse_listen
 from penstock.errors import ConfigError
 from penstock.link import socket as link_socket
+from penstock.logs import LogFormat
 from penstock.processes import REFUSED, Boot
 
 log = logging.getLogger("penstock.supervisor")
@@ -46,6 +47,7 @@ LONGEST_SOCKET_PATH: Final = 100
 
 MEDIA_DOORS: Final = {"rtmp": "rtmp_listen", "rtmps": "rtmps_listen", "http": "http_listen", "https": "https_listen"}
 API_DOORS: Final = {"api": "listen", "api_tls": "tls_listen"}
+WATCH_DOORS: Final = {"watch": "listen"}
 TLS_DOORS: Final = frozenset({"rtmps", "https", "api_tls"})
 
 
@@ -143,7 +145,13 @@ class Supervisor:
     """One server on this machine."""
 
     def __init__(
-        self, config: Config, *, log_level: str = "INFO", config_file: Path | None = None, dev: bool = False
+        self,
+        config: Config,
+        *,
+        log_level: str = "INFO",
+        log_format: LogFormat = "human",
+        config_file: Path | None = None,
+        dev: bool = False,
     ) -> None:
         """Takes hold of every port and of the data folder.
 
@@ -161,6 +169,7 @@ class Supervisor:
             self.open_files = raise_open_file_limit()
             self.listeners = self._open("media", config.media, MEDIA_DOORS)
             self.api_listeners = self._open("api", config.api, API_DOORS)
+            self.api_listeners |= self._open("watch", config.watch, WATCH_DOORS)
             # After the ports: a start that fails for one of them leaves no folder behind.
             self._lock = self._held.enter_context(_hold_data_dir(config.data_dir))
             if (self.listeners.keys() | self.api_listeners.keys()) & TLS_DOORS:
@@ -172,6 +181,7 @@ class Supervisor:
             self._held.close()
             raise
         self._log_level = log_level
+        self._log_format = log_format
 
     def _open(self, section: str, settings: Struct, doors: dict[str, str]) -> dict[str, socket.socket]:
         return {
@@ -239,16 +249,18 @@ class Supervisor:
         descriptors = {door: listener.fileno() for door, listener in self.listeners.items()}
         link_fd = self._link.fileno()
         path = str(self._link_path)
-        engine = Boot(self.config, descriptors, path, link_fd, self._log_level)
+        engine = Boot(self.config, descriptors, path, link_fd, self._log_level, log_format=self._log_format)
         api = {door: listener.fileno() for door, listener in {**self.api_listeners, "admin": self._admin}.items()}
-        control = Boot(self.config, api, path, None, self._log_level, self._config_file, self._dev)
+        control = Boot(self.config, api, path, None, self._log_level, self._config_file, self._dev, self._log_format)
         self._spawn(
             "engine", _module("penstock.processes", "engine"), engine.encode(), [*descriptors.values(), link_fd]
         )
         self._spawn("control", _module("penstock.processes", "control"), control.encode(), list(api.values()))
 
     def _start_pattern(self, url: str) -> None:
-        self._spawn("pattern", _module("penstock.workers.testpattern", "--with-parent", url), b"", [])
+        # The URL may be signed, and a command line is everybody's to read.
+        words = ("--with-parent", "--log-format", self._log_format, "-")
+        self._spawn("pattern", _module("penstock.workers.testpattern", *words), f"{url}\n".encode(), [])
 
     def _spawn(self, name: str, command: list[str], boot: bytes, descriptors: list[int]) -> None:
         child = self.children[name] = Child(name, command, boot, descriptors)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
 
 from penstock.api.asgi import GatewayApp
 from penstock.clouds.http import Headers, HttpRequest, HttpResponse
-from tests.api.door import Door, get, post
+from tests.api.door import WITHIN_S, Door, get, post
 from tests.api.kit import CHECK, House, as_bytes
 
 
@@ -17,11 +18,14 @@ class Desk:
 
     def __init__(self) -> None:
         self.asked: list[tuple[HttpRequest, str]] = []
+        self.was_asked = asyncio.Event()
+        self.body = b"well"
         self.lines = [("Content-Type", "text/plain"), ("Content-Length", "4")]
 
     async def answer(self, request: HttpRequest, client_address: str) -> HttpResponse:
         self.asked.append((request, client_address))
-        return HttpResponse(status=418, headers=Headers(self.lines), body=b"well")
+        self.was_asked.set()
+        return HttpResponse(status=418, headers=Headers(self.lines), body=self.body)
 
 
 @pytest.fixture
@@ -72,6 +76,22 @@ async def test_an_answer_to_head_has_no_body(door: Door) -> None:
     text = await client.rest()
     assert b"content-length: 4\r\n" in text
     assert text.endswith(b"connection: close\r\n\r\n")
+
+
+async def test_a_long_answer_arrives_whole_by_a_reader_that_takes_its_time(desk: Desk, door: Door) -> None:
+    body = bytes(range(256)) * 20_000
+    desk.body, desk.lines = body, [("Content-Length", str(len(body)))]
+    client = await door.client()
+    client.writer.transport.pause_reading()  # type: ignore[attr-defined]
+    await client.say(get("/long") + get("/short"))
+    await asyncio.wait_for(desk.was_asked.wait(), WITHIN_S)
+    for _ in range(50):
+        await asyncio.sleep(0)  # all that it would do next
+    assert len(desk.asked) == 1, "the next one waits until this one is out"
+    desk.body, desk.lines = b"ok", [("Content-Length", "2")]
+    client.writer.transport.resume_reading()  # type: ignore[attr-defined]
+    assert (await client.answer()).body == body
+    assert (await client.answer()).body == b"ok"
 
 
 async def test_answers_follow_each_other_on_one_connection(desk: Desk, door: Door) -> None:

@@ -8,7 +8,9 @@ import logging
 import re
 
 import pytest
+from msgspec import structs
 
+from penstock.api import dialects
 from penstock.clouds.contract import Credentials
 from penstock.clouds.http import Headers, HttpRequest
 from penstock.clouds.kingsoft import signing, streams, wire
@@ -48,6 +50,18 @@ async def test_a_sub_accounts_key_does_what_the_main_one_does(house: House) -> N
     assert fault(await house.ask(BAN, SUB)) == (200, "0")
     ((caller, _),) = house.live.asked
     assert caller == Caller(account="1001", access_key="AKSUB", sub_account=True, cloud="kingsoft")
+
+
+async def test_what_a_cloud_keeps_for_its_main_account_is_denied_to_others(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (kls,) = dialects.DIALECTS
+    strict = structs.replace(kls, main_account_only=frozenset({streams.ForbidStream}))
+    monkeypatch.setitem(dialects._BY_SCHEME, kls.scheme, strict)
+    assert fault(await house.ask(BAN, SUB)) == (403, "InvalidAuthenticationCode")
+    assert fault(await house.ask(CHECK, SUB)) == (200, "0")
+    assert fault(await house.ask(BAN)) == (200, "0")
+    assert [caller.access_key for caller, _ in house.live.asked] == [SUB.access_key, KEY.access_key]
 
 
 async def test_two_answers_have_two_request_ids(house: House) -> None:

@@ -117,6 +117,23 @@ async def test_a_handshake_that_does_not_go_on_is_given_up(doors: Doors, tls: Tl
     await door.guests(0)
 
 
+async def test_a_peer_that_takes_nothing_is_cut_in_tls_too(doors: Doors, tls: Tls) -> None:
+    policy = HttpPolicy()
+    door = doors(policy)
+    door.listen(tls.server)
+    client = await door.client(tls.client)
+    client.writer.transport.pause_reading()  # type: ignore[attr-defined]
+    door.echo.filling = b"x" * 30_000_000  # more than all buffers
+    await client.say(get())
+    await asyncio.wait_for(door.echo.asked_one.wait(), WITHIN_S)
+    await asyncio.sleep(0)
+    await door.pass_time(1)
+    await door.pass_time(policy.stall_s - 0.1)
+    assert len(door.server) == 1
+    await door.pass_time(0.1)
+    await door.guests(0)
+
+
 # How many
 
 

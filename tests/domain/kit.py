@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
+from typing import cast
 
 from penstock.domain.audience import Audiences
 from penstock.domain.bantable import BanTable
@@ -17,6 +19,8 @@ from penstock.domain.sessions import Sessions
 from penstock.domain.usage import UsageLedger
 from penstock.link.messages import Audience, Client, EndReason, Holder, Lease, OnAir, PublishAsked, StreamStats
 from penstock.model import StreamId
+from penstock.storage.base import Records, Store
+from penstock.storage.errors import StorageError
 from penstock.storage.rows import AccessKey, Account, Domain, Seed, UrlSigning, Vhost
 from penstock.storage.sql import SqlStore
 from tests.clock import START, ManualClock
@@ -122,3 +126,33 @@ def make_stats(
 
 def on_air(lease: Lease, *, client: Client = CLIENT, bytes_in: int = 0) -> OnAir:
     return OnAir(lease, make_stats(lease.epoch, client=client, bytes_in=bytes_in))
+
+
+class Gate:
+    """A store whose transactions wait until they may begin, or fail."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.opened = asyncio.Event()
+        self.opened.set()
+        self.waiting = asyncio.Event()  # one has come
+        self.fails = 0  # so many of the next ones
+        self.begun = 0
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Records]:
+        self.begun += 1
+        self.waiting.set()
+        await self.opened.wait()
+        async with self._store.transaction() as records:
+            yield records
+            if self.fails:
+                self.fails -= 1
+                raise StorageError("the disk is full")
+
+
+def gated(live: Live) -> Gate:
+    """Put a gate between the journal and its store."""
+    gate = Gate(live.store)
+    live.journal = Journal(cast("Store", gate))
+    return gate

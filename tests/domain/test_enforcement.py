@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec import structs
+
 from penstock.domain import accounts, bans, enforcement
 from penstock.domain.live import Live
 from penstock.link.messages import EndReason
@@ -51,3 +53,24 @@ async def test_a_name_that_another_account_has_now_starts_without_the_bans_of_be
     await accounts.add_vhost(live, Vhost(name="shop", account="2"), push_domains=[], pull_domains=[])
     assert live.bans.find(shop, START) is None
     assert await live.store.find_ban(shop, START) is None
+
+
+async def test_a_key_that_leaked_is_taken_back_from_who_publishes_by_it(live: Live, engine: ScriptedEngine) -> None:
+    signed = StreamId("signed", "live", "cam")
+    publishing(live, signed)
+    publishing(live, DEMO)
+    await accounts.seed(live, SEED)
+    assert engine.dropped == []
+
+    def rekeyed(**changes: str) -> Seed:
+        vhosts = (structs.replace(vhost, **changes) if vhost.name == "signed" else vhost for vhost in SEED.vhosts)
+        return structs.replace(SEED, vhosts=tuple(vhosts))
+
+    await accounts.seed(live, rekeyed(publish_key="another-key"))
+    assert engine.dropped == [(signed, EndReason.KICKED, "its vhost has another publish_key")]
+    # Where anybody may publish, nobody is cut; once it takes a signature again, who came without one is.
+    publishing(live, signed)
+    await accounts.seed(live, rekeyed(publish_auth="none", publish_key=""))
+    assert len(engine.dropped) == 1
+    await accounts.seed(live, SEED)
+    assert len(engine.dropped) == 2

@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 import pytest
 
-from penstock.domain import accounts
+from penstock.domain import accounts, bans, engines, records
 from penstock.domain.engines import EngineLink
 from penstock.domain.live import Live
-from penstock.errors import LinkError
+from penstock.domain.sessions import Session
+from penstock.errors import LinkError, Unavailable
 from penstock.link import local
 from penstock.link.messages import (
     VERSION,
@@ -36,11 +37,9 @@ from penstock.link.messages import (
     Welcome,
 )
 from penstock.model import StreamId
-from penstock.storage.errors import StorageError
-from penstock.storage.rows import Ban, SessionEnd, SessionRow
-from penstock.storage.sql import SqlRecords
+from penstock.storage.rows import HistoryQuery, Refusal, RefusalQuery, SessionRow
 from tests.clock import START, ManualClock
-from tests.domain.kit import CLIENT, DEMO, OTHER, RIVAL, RULES, asked, make_stats, on_air, opened
+from tests.domain.kit import CLIENT, DEMO, ME, OTHER, RIVAL, RULES, asked, gated, make_stats, on_air, opened
 from tests.domain.test_usage import row, usage
 
 M = TypeVar("M", bound=AnyMessage)
@@ -82,6 +81,11 @@ class FakeEngine:
     async def nothing_more(self) -> None:
         await settle()
         assert self._heard.empty()
+
+    async def nothing_more_but(self, kind: type[AnyMessage]) -> None:
+        await settle()
+        while not self._heard.empty():
+            assert isinstance(self._heard.get_nowait(), kind)
 
     async def greet(self, *streams: OnAir) -> Welcome:
         self.send(Hello(VERSION, self.name, streams))
@@ -198,58 +202,6 @@ async def test_a_stream_of_a_vhost_that_is_gone_is_refused(control: Control, eng
     await engine.next(Welcome)
     engine.send(asked())
     assert (await engine.next(Refused)).code == 428
-
-
-async def test_a_ban_that_comes_while_a_publish_is_written_down_refuses_it(
-    control: Control, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The drop found nobody to drop, so the answer must be no."""
-    put = control.live.journal.put
-
-    def ban_meanwhile(write: Any) -> asyncio.Future[bool]:
-        monkeypatch.setattr(control.live.journal, "put", put)
-        row = Ban(stream=DEMO, since=START, until=START + timedelta(days=1), changed_at=START, account="1")
-        control.live.bans.put(row)
-        return put(write)
-
-    monkeypatch.setattr(control.live.journal, "put", ban_meanwhile)
-    engine.send(asked(ask=3))
-    refused = await engine.next(Refused)
-    assert (refused.ask, refused.code) == (3, 423)
-    assert control.live.sessions.holder(DEMO) is None
-    await control.live.journal.written()
-    assert await control.live.store.open_sessions() == []
-
-
-async def test_an_end_is_noted_once_it_is_written_and_none_behind_one_that_was_not(
-    control: Control, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    leases = [await engine.admitted(StreamId("demo", "live", name)) for name in "abc"]
-    first, second, third = (
-        Ended(lease, EndReason.LEFT, "", START, make_stats(lease.epoch), number)
-        for number, lease in enumerate(leases, 1)
-    )
-    engine.send(first)
-    assert await engine.next(Noted) == Noted(1)
-    end_session = SqlRecords.end_session
-
-    async def fail(self: SqlRecords, end: SessionEnd) -> SessionRow | None:
-        if end.epoch == leases[1].epoch:
-            raise StorageError("the disk is full")
-        return await end_session(self, end)
-
-    monkeypatch.setattr(SqlRecords, "end_session", fail)
-    engine.send(second, third)
-    await settle()
-    await control.live.journal.written()
-    await engine.nothing_more()
-    # The next connection tells both again.
-    monkeypatch.undo()
-    again = FakeEngine(control)
-    again.send(Hello(VERSION, "engine-1", (), (leases[1].epoch, leases[2].epoch)), second, third)
-    await again.next(Welcome)
-    assert [await again.next(Noted) for _ in range(2)] == [Noted(2), Noted(3)]
-    assert await control.live.store.open_sessions() == []
 
 
 # Hearing
@@ -402,3 +354,311 @@ async def test_an_engine_that_lives_on_brings_its_sessions_back(control: Control
     assert [session.lease for session in control.live.sessions.on_air()] == [lease]
     again.send(asked(OTHER))
     assert (await again.next(Admitted)).lease.epoch > lease.epoch
+
+
+# What is written down, and when it is told
+
+
+def past(live: Live, **changes: object) -> HistoryQuery:
+    query = HistoryQuery(since=START - timedelta(days=1), until=START + timedelta(days=1))
+    return msgspec.structs.replace(query, **changes)
+
+
+async def history_of(live: Live) -> list[SessionRow]:
+    await live.journal.written()
+    return (await live.store.history(past(live))).rows
+
+
+async def refusals_of(live: Live) -> list[Refusal]:
+    await live.journal.written()
+    query = RefusalQuery(since=START - timedelta(days=1), until=START + timedelta(days=1))
+    return (await live.store.refusals(query)).rows
+
+
+def ended(lease: Lease, number: int, *, reason: EndReason = EndReason.LEFT, detail: str = "") -> Ended:
+    return Ended(lease, reason, detail, START + timedelta(seconds=9), make_stats(lease.epoch, bytes_in=7), number)
+
+
+def turned_away(number: int) -> TurnedAway:
+    return TurnedAway("h/live/..", CLIENT, 428, "no name", START, "demo", "live", "..", "push2.demo.test", number)
+
+
+async def test_a_publish_is_in_the_store_before_it_is_admitted(control: Control, engine: FakeEngine) -> None:
+    gate = gated(control.live)
+    gate.opened.clear()
+    engine.send(asked())
+    await gate.waiting.wait()
+    await engine.nothing_more()
+    gate.opened.set()
+    lease = (await engine.next(Admitted)).lease
+    (row,) = await control.live.store.open_sessions()
+    assert (row.epoch, row.stream, row.account, row.push_domain) == (lease.epoch, DEMO, "1", "push.demo.test")
+
+
+async def test_a_refusal_is_in_the_store_before_it_is_answered(control: Control, engine: FakeEngine) -> None:
+    gate = gated(control.live)
+    gate.opened.clear()
+    engine.send(asked(StreamId("demo", "vod", "cam")))
+    await gate.waiting.wait()
+    await engine.nothing_more()
+    gate.opened.set()
+    await engine.next(Refused)
+    (row,) = await refusals_of(control.live)
+    assert (row.code, row.app, row.account, row.domain) == (428, "vod", "1", "push.demo.test")
+
+
+async def test_without_a_disk_publishers_are_admitted_all_the_same(control: Control, engine: FakeEngine) -> None:
+    gated(control.live).fails = 10
+    engine.send(asked())
+    assert (await engine.next(Admitted)).lease.stream == DEMO
+
+
+async def test_an_end_is_noted_only_when_it_is_durable(control: Control, engine: FakeEngine) -> None:
+    lease = await engine.admitted()
+    await control.live.journal.written()
+    gate = gated(control.live)
+    gate.opened.clear()
+    engine.send(ended(lease, 1, detail="by itself"))
+    await gate.waiting.wait()
+    await engine.nothing_more()
+    gate.opened.set()
+    assert (await engine.next(Noted)).number == 1
+    (row,) = await history_of(control.live)
+    assert (row.epoch, row.reason, row.detail, row.bytes_in) == (lease.epoch, "publisher left", "by itself", 7)
+    assert (row.began_at, row.ended_at) == (START, START + timedelta(seconds=9))
+
+
+async def test_a_refusal_of_the_engine_is_noted_when_it_is_durable(control: Control, engine: FakeEngine) -> None:
+    engine.send(turned_away(1))
+    assert (await engine.next(Noted)).number == 1
+    (row,) = await refusals_of(control.live)
+    assert (row.code, row.stream, row.account, row.domain) == (428, "..", "1", "push2.demo.test")
+
+
+async def test_behind_what_could_not_be_written_nothing_is_noted(control: Control, engine: FakeEngine) -> None:
+    """Noted stands for all before it: the engine would forget what is nowhere else."""
+    leases = [await engine.admitted(), await engine.admitted(OTHER)]
+    await control.live.journal.written()
+    gate = gated(control.live)
+    gate.fails = 1
+    engine.send(ended(leases[0], 1))
+    await settle()
+    await control.live.journal.written()
+    engine.send(ended(leases[1], 2))
+    await engine.nothing_more()
+    assert [row.epoch for row in await history_of(control.live)] == [leases[1].epoch]
+    await engine.leave()
+    # It has both still, and tells them again.
+    again = FakeEngine(control)
+    again.send(Hello(VERSION, again.name, (), (leases[0].epoch, leases[1].epoch)))
+    again.send(ended(leases[0], 1), ended(leases[1], 2))
+    await again.next(Welcome)
+    assert [(await again.next(Noted)).number for _ in range(2)] == [1, 2]
+    rows = await history_of(control.live)
+    assert {row.epoch: row.reason for row in rows} == {lease.epoch: "publisher left" for lease in leases}
+
+
+async def test_an_end_that_is_told_again_is_one_end(control: Control, engine: FakeEngine) -> None:
+    lease = await engine.admitted()
+    engine.send(ended(lease, 1))
+    await engine.next(Noted)
+    engine.send(ended(lease, 1, reason=EndReason.LOST))
+    await engine.next(Noted)
+    (row,) = await history_of(control.live)
+    assert row.reason == "publisher left"
+
+
+async def test_what_is_noted_over_an_old_connection_is_not_told_to_a_new_one(
+    control: Control, engine: FakeEngine
+) -> None:
+    lease = await engine.admitted()
+    await control.live.journal.written()
+    gate = gated(control.live)
+    gate.opened.clear()
+    engine.send(ended(lease, 1))
+    await gate.waiting.wait()
+    new = FakeEngine(control)
+    await new.greet()
+    gate.opened.set()
+    await control.live.journal.written()
+    await new.nothing_more()
+
+
+async def test_an_end_that_the_engine_is_about_to_tell_is_waited_for(control: Control, engine: FakeEngine) -> None:
+    """A control process that was started again learns of the session from its store, and of the end a moment later."""
+    lease = Lease(DEMO, "before", 5)
+    session = Session(lease, CLIENT, START - timedelta(hours=1), "1", "push.demo.test")
+    await control.live.store.admit_session(records.row_of(session))
+    control.live.sessions.adopt(session)
+    again = FakeEngine(control)
+    again.send(Hello(VERSION, again.name, (), (lease.epoch,)))
+    await again.next(Welcome)
+    assert await history_of(control.live) == []
+    last = ended(lease, 1, reason=EndReason.SILENT)
+    again.send(last)
+    await again.next(Noted)
+    (row,) = await history_of(control.live)
+    assert (row.reason, row.push_domain) == ("publisher silent", "push.demo.test")
+    assert last.last is not None
+    assert row.began_at == last.last.began_at
+
+
+async def test_an_admitted_publish_that_came_to_nothing_is_no_history(control: Control, engine: FakeEngine) -> None:
+    engine.send(asked())
+    lease = (await engine.next(Admitted)).lease
+    engine.send(msgspec.structs.replace(ended(lease, 1), last=None))
+    await engine.next(Noted)
+    assert await history_of(control.live) == []
+    assert await control.live.store.open_sessions() == []
+
+
+async def test_a_publish_that_began_and_ended_while_control_was_away_is_history(
+    control: Control, engine: FakeEngine
+) -> None:
+    engine.send(asked())
+    lease = (await engine.next(Admitted)).lease
+    await engine.leave()
+    again = FakeEngine(control)
+    again.send(Hello(VERSION, again.name, (), (lease.epoch,)), ended(lease, 1))
+    await again.next(Welcome)
+    await again.next(Noted)
+    (row,) = await history_of(control.live)
+    assert (row.began_at, row.ended_at) == (START, START + timedelta(seconds=9))
+    # Its own word counts, and not what was thought when the link broke.
+    assert row.reason == "publisher left"
+
+
+async def test_what_the_engine_does_not_know_ends_with_that_word(control: Control, engine: FakeEngine) -> None:
+    lease = await engine.admitted()
+    await engine.leave()
+    await FakeEngine(control).greet()
+    (row,) = await history_of(control.live)
+    assert (row.epoch, row.reason) == (lease.epoch, "engine lost")
+
+
+async def test_a_session_that_was_thought_lost_and_is_on_air_is_open_again(
+    control: Control, engine: FakeEngine
+) -> None:
+    lease = await engine.admitted()
+    await engine.leave()
+    assert len(await history_of(control.live)) == 1
+    again = FakeEngine(control)
+    await again.greet(on_air(lease))
+    assert await history_of(control.live) == []
+    (row,) = await control.live.store.open_sessions()
+    assert (row.epoch, row.began_at) == (lease.epoch, START)
+    again.send(ended(lease, 1))
+    await again.next(Noted)
+    (past_row,) = await history_of(control.live)
+    assert past_row.reason == "publisher left"
+
+
+async def test_a_session_that_nobody_wrote_down_is_written_when_it_is_taken_over(
+    control: Control, engine: FakeEngine
+) -> None:
+    lease = Lease(DEMO, "unknown", 5)
+    again = FakeEngine(control)
+    await again.greet(on_air(lease, client=RIVAL))
+    await control.live.journal.written()
+    (row,) = await control.live.store.open_sessions()
+    assert (row.epoch, row.account, row.push_domain, row.address) == (5, "1", "push.demo.test", RIVAL.address)
+    assert row.began_at == START
+
+
+# Bans that come between
+
+
+async def test_a_ban_while_an_admission_is_being_written_is_what_counts(control: Control, engine: FakeEngine) -> None:
+    """The drop finds nobody yet: so the publish must not come behind it."""
+    gate = gated(control.live)
+    gate.opened.clear()
+    engine.send(asked(ask=7))
+    await gate.waiting.wait()
+    banning = asyncio.create_task(bans.ban(control.live, ME, DEMO))
+    drop = await engine.next(Drop)
+    engine.send(Dropped(drop.command, None))
+    gate.opened.set()
+    refused = await engine.next(Refused)
+    assert (refused.ask, refused.code) == (7, 423)
+    async with asyncio.timeout(DEADLINE_S):
+        await banning
+    assert len(control.live.sessions) == 0
+    assert [row.code for row in await refusals_of(control.live)] == [423]
+    assert await control.live.store.open_sessions() == []
+    # It never was on air, and is no history.
+    assert await history_of(control.live) == []
+
+
+async def test_a_ban_right_after_an_admission_is_heard_behind_it(control: Control, engine: FakeEngine) -> None:
+    engine.send(asked())
+    lease = (await engine.next(Admitted)).lease
+    banning = asyncio.create_task(bans.ban(control.live, ME, DEMO))
+    drop = await engine.next(Drop)
+    assert (drop.stream, drop.reason) == (DEMO, EndReason.BANNED)
+    assert not banning.done()
+    engine.send(Began(lease, START), ended(lease, 1, reason=EndReason.BANNED), Dropped(drop.command, lease.epoch))
+    async with asyncio.timeout(DEADLINE_S):
+        await banning
+    # Answered only when its end is written down.
+    assert [row.reason for row in (await control.live.store.history(past(control.live))).rows] == ["banned"]
+
+
+async def test_a_publisher_that_was_banned_while_no_engine_could_hear_it_is_dropped_when_one_can(
+    control: Control, engine: FakeEngine
+) -> None:
+    lease = await engine.admitted()
+    await engine.leave()
+    await bans.ban(control.live, ME, DEMO)
+    again = FakeEngine(control)
+    await again.greet(on_air(lease), on_air(Lease(OTHER, "other", 6)))
+    drop = await again.next(Drop)
+    assert (drop.stream, drop.reason, drop.detail) == (DEMO, EndReason.BANNED, "while control was away")
+    again.send(ended(lease, 1, reason=EndReason.BANNED), Dropped(drop.command, lease.epoch))
+    await again.nothing_more_but(Noted)
+
+
+async def test_an_engine_that_does_not_answer_keeps_no_ban_waiting(
+    control: Control, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engines, "DROP_TIMEOUT_S", 0.05)
+    await engine.admitted()
+    async with asyncio.timeout(DEADLINE_S):
+        made = await bans.ban(control.live, ME, DEMO)
+        with pytest.raises(Unavailable, match="could not be dropped"):
+            await bans.kick(control.live, ME, DEMO)
+    assert await control.live.store.find_ban(DEMO, START) == made
+
+
+# What is counted
+
+
+async def test_what_was_let_in_turned_away_and_ended_is_counted_once(control: Control, engine: FakeEngine) -> None:
+    tallies = control.live.tallies
+    lease = await engine.admitted()
+    engine.send(asked(ask=2, client=RIVAL, holder=Holder(lease.epoch, 0.1)))
+    await engine.next(Refused)
+    engine.send(turned_away(1), ended(lease, 2), turned_away(1), ended(lease, 2), turned_away(3))
+    await settle()
+    assert tallies.admitted == 1
+    assert dict(tallies.refused) == {("422",): 1, ("428",): 2}
+    assert tallies.ended["publisher left",] == 1
+    assert sum(total for _, total in tallies.ended) == 1
+
+
+async def test_an_engine_that_comes_again_is_the_same_one_and_another_is_a_restart(control: Control) -> None:
+    for name, known in (("first", 1), ("first", 1), ("second", 2)):
+        engine = FakeEngine(control, name)
+        engine.send(Hello(VERSION, name, (), pid=4711))
+        await engine.next(Welcome)
+        assert (control.live.tallies.engines, control.link.pid) == (known, 4711)
+        engine.send(turned_away(1))
+        await settle()
+        await engine.leave()
+    # The first engine's was told twice, the second's is another one.
+    assert control.live.tallies.refused["428",] == 2
+
+
+async def test_sessions_of_an_engine_that_is_lost_are_counted_as_lost(control: Control, engine: FakeEngine) -> None:
+    await engine.admitted()
+    await engine.leave()
+    assert control.live.tallies.ended["engine lost",] == 1

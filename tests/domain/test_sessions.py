@@ -178,3 +178,18 @@ def test_thousands_of_sessions_end_together_in_an_instant(sessions: Sessions) ->
     for number in range(5000):
         sessions.admit(type(DEMO)("demo", "live", f"cam{number}"), CLIENT)
     assert len(sessions.engine_lost()) == 5000
+
+
+def test_what_publishers_sent_adds_up_over_sessions_and_never_falls(clock: ManualClock) -> None:
+    sessions = Sessions(clock)
+    first = sessions.admit(DEMO, CLIENT).lease
+    sessions.update(make_stats(first.epoch, bytes_in=100))
+    sessions.update(make_stats(first.epoch, bytes_in=250))
+    second = sessions.admit(OTHER, CLIENT).lease
+    sessions.update(make_stats(second.epoch, bytes_in=10))
+    sessions.update(make_stats(99, bytes_in=5000))
+    assert sessions.bytes_in == 260
+    sessions.end(first, EndReason.LEFT, clock.now(), make_stats(first.epoch, bytes_in=300))
+    sessions.end(first, EndReason.LEFT, clock.now(), make_stats(first.epoch, bytes_in=300))
+    sessions.end(second, EndReason.LEFT, clock.now(), None)
+    assert sessions.bytes_in == 310

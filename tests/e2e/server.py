@@ -27,6 +27,10 @@ from msgspec import Struct
 from tests.e2e.peers import PeerFailed
 
 PENSTOCK = (sys.executable, "-m", "penstock")
+IMPATIENT = (sys.executable, "-m", "tests.e2e.impatient")
+# Where both are found by a program that runs in a folder of its own.
+ROOT = Path(__file__).resolve().parents[2]
+PATH = os.pathsep.join([str(ROOT / "src"), str(ROOT)])
 START_S = 15.0
 STOP_S = 6.0  # the promise, for whatever is on air
 DOORS = ("rtmp", "rtmps", "http", "https")
@@ -111,17 +115,18 @@ class Server:
         *,
         wrapper: Sequence[str] = (),
         environ: Mapping[str, str] = MappingProxyType({}),
+        program: Sequence[str] = PENSTOCK,
     ) -> None:
         """Start it in `folder`, as its user would, in a process group of its own.
 
-        `wrapper` is a command that runs it; `environ` goes on top of ours.
+        `wrapper` is a command that runs it; `environ` goes on top of ours; `program` may be `IMPATIENT`.
         """
         self.folder = folder
         self.data_dir = folder / "data"
         self.log = Log()
         self._bases: dict[str, str] = {}
         self._process = subprocess.Popen(
-            [*wrapper, *PENSTOCK, "serve", *arguments],
+            [*wrapper, *program, "serve", *arguments],
             cwd=folder,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -144,8 +149,9 @@ class Server:
         *,
         wrapper: Sequence[str] = (),
         environ: Mapping[str, str] = MappingProxyType({}),
+        program: Sequence[str] = PENSTOCK,
     ) -> Self:
-        server = cls(folder, arguments, wrapper=wrapper, environ=environ)
+        server = cls(folder, arguments, wrapper=wrapper, environ=environ, program=program)
         try:
             server.log.wait("STREAM is a name of your choice", START_S)
             # What it prints is what its user has; nothing else says where its doors are.
@@ -194,6 +200,13 @@ class Server:
     def _api(self, scheme: str) -> str:
         # The only URLs that it prints without a path.
         found = re.search(rf"^ *(?:API )? +({scheme}://[^\s/]+)$", self.log.text(), re.MULTILINE)
+        assert found is not None
+        return found[1]
+
+    @property
+    def watch_url(self) -> str:
+        """Where monitoring reads."""
+        found = re.search(r"^ *Watch +(http://\S+)/metrics$", self.log.text(), re.MULTILINE)
         assert found is not None
         return found[1]
 
@@ -264,8 +277,13 @@ def write_settings(folder: Path, *, data_dir: str = "data", accounts: str = "", 
     text = {"data_dir": data_dir}
     doors = {f"{door}_listen": "127.0.0.1:0" for door in DOORS}
     api = {"listen": "127.0.0.1:0", "tls_listen": "127.0.0.1:0"}
+    watch = {"listen": "127.0.0.1:0"}
     path = folder / "penstock.toml"
-    path.write_text("\n".join([_toml(text), "[api]", _toml(api), "[media]", _toml(doors | media), accounts]))
+    path.write_text(
+        "\n".join(
+            [_toml(text), "[api]", _toml(api), "[watch]", _toml(watch), "[media]", _toml(doors | media), accounts]
+        )
+    )
     return path
 
 
@@ -277,7 +295,7 @@ def _toml(values: Mapping[str, object]) -> str:
 def free_ports() -> dict[str, str]:
     """An environment in which a server without a settings file disturbs no other one."""
     return {f"PENSTOCK_MEDIA__{door.upper()}_LISTEN": "127.0.0.1:0" for door in DOORS} | {
-        f"PENSTOCK_API__{listener}": "127.0.0.1:0" for listener in ("LISTEN", "TLS_LISTEN")
+        f"PENSTOCK_{listener}": "127.0.0.1:0" for listener in ("API__LISTEN", "API__TLS_LISTEN", "WATCH__LISTEN")
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import signal
 import time
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from penstock.processes import CONTROL_NICE
 from tests.e2e.media import is_run_of, rising, same_spacing
 from tests.e2e.peers import Ffmpeg, PublishRefused, Pyav
 from tests.e2e.server import Serve, Server, Watch
@@ -155,3 +157,8 @@ async def test_a_server_that_is_told_to_end_ends_in_order(
         f"{stream}-0": "engine stopped", f"{stream}-1": "engine stopped", "live/test": "publisher left"
     }  # fmt: skip
     assert sorted(path.name for path in server.data_dir.iterdir()) == ["credentials.toml", "lock", "penstock.db", "tls"]
+
+
+async def test_where_both_want_a_core_media_goes_before_control(server: Server) -> None:
+    nice = {role: os.getpriority(os.PRIO_PROCESS, server.child(role)) for role in ("engine", "control")}
+    assert nice["control"] == nice["engine"] + CONTROL_NICE

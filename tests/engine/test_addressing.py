@@ -278,3 +278,24 @@ def test_the_query_that_may_hold_a_signature_is_the_one_nearest_to_the_name() ->
 def test_a_domain_in_any_case_in_the_settings_is_found() -> None:
     table = VhostTable([Vhost("demo", ("Push.Demo.Test",), (), ("live",)), SHOP])
     assert vhost_of(table, Target("push.demo.test", "live", "cam")) == "demo"
+
+
+# What is shown of it
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        rtmp("rtmp://user:s3cret@10.0.0.1/live", name="cam"),
+        rtmp("rtmp://push.demo.test/live", name="cam&wsSecret=s3cret"),
+        rtmp("rtmp://push.demo.test/live", name="cam%3FwsSecret=s3cret&wsTime=1"),
+        rtmp("rtmp://push.demo.test/live", app="live&key=s3cret"),
+        rtmp("rtmp://push.demo.test/live?key=s3cret", name="cam?key=s3cret", app="nosuch?key=s3cret"),
+    ],
+    ids=str,
+)
+def test_neither_a_target_nor_its_refusal_shows_what_may_be_a_key(target: Target) -> None:
+    assert "s3cret" not in str(target)
+    with pytest.raises(BadParameters) as refusal:
+        BOTH.locate(target)
+    assert "s3cret" not in str(refusal.value)

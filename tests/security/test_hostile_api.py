@@ -1,7 +1,7 @@
 """Attacks on the management API, over its real door: nothing is done, and nobody else notices.
 
 The numbers are those of the list of attack cases that this project keeps: 14 HTTP, 15 dialects and scopes,
-16 what nobody signed, 17 replays, 18 timing, 19 hosts, 20 JSON.
+16 what nobody signed, 17 replays, 18 timing, 19 hosts, 20 JSON, 22 browsers.
 """
 
 from __future__ import annotations
@@ -344,6 +344,24 @@ async def test_20_a_number_that_is_none_of_ours_does_nothing(api: Api, value: st
     body = signed(BAN).body[:-1] + f',"ForbidTillUnixTime":{value}}}'.encode()
     status, told = code(await api.over_the_line(signed_anew(changed(signed(BAN), body=body))))
     assert (status, told) in ((200, "4001"), (400, "InvalidParameterValue"))
+    await api.nothing_happened()
+
+
+# 22: pages of other sites
+
+
+async def test_22_no_page_of_another_site_may_ask_or_read(api: Api) -> None:
+    """Browsers are told nothing that would let a page through, and keep nothing that signs for somebody."""
+    origin = (("Origin", "https://evil.test"),)
+    asked = b"OPTIONS /?Action=ForbidStream HTTP/1.1\r\nHost: api.demo.test:8080\r\nOrigin: https://evil.test\r\n"
+    answers = [
+        await api.over_the_line(asked + b"Access-Control-Request-Method: POST\r\n\r\n"),
+        await api.over_the_line(changed(signed(CHECK), add=origin)),
+    ]
+    assert answers[0].status >= 400
+    for answer in answers:
+        assert not any(name.startswith("access-control-") or name == "set-cookie" for name in answer.headers)
+    api.live.asked.clear()
     await api.nothing_happened()
 
 

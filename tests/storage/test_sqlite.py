@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 from pathlib import Path
@@ -157,4 +158,19 @@ async def test_an_error_tells_no_secret(file: Path) -> None:
     while error is not None:
         assert "hunter2" not in str(error)
         error = error.__cause__ or error.__context__
+    await store.close()
+
+
+async def test_a_file_that_another_process_writes_is_not_writable_until_it_is_done(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_MS", 10)
+    store = await SqlStore.open(file)
+    await store.check_writable()
+    with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StorageError, match="is locked by another process"):
+            await store.check_writable()
+        other.execute("ROLLBACK")
+    await store.check_writable()
     await store.close()

@@ -12,6 +12,7 @@ from penstock.model import StreamId
 from penstock.storage.base import Store
 from penstock.storage.errors import StorageError
 from penstock.storage.rows import Account, BanQuery, HistoryQuery
+from penstock.storage.sql import SqlStore
 from tests.storage.kit import DAY, NOW, STREAM, at, ban, end, publish, session
 
 EVERYTHING = BanQuery(now=NOW)
@@ -157,3 +158,24 @@ async def test_a_time_without_zone_is_a_fault(store: Store) -> None:
     with pytest.raises(Exception, match="has no time zone"):
         await store.put_ban(ban(until=NOW.replace(tzinfo=None)))
     assert (await store.bans(EVERYTHING)).total == 0
+
+
+async def test_every_write_is_told_when_it_is_over_and_whether_it_is_kept(store: Store) -> None:
+    assert isinstance(store, SqlStore)
+    told: list[tuple[float, bool]] = []
+    store.on_write(lambda seconds, is_kept: told.append((seconds, is_kept)))
+    await store.put_ban(ban())
+    async with store.transaction() as together:
+        await together.put_ban(ban(stream=nth(1)))
+        await together.put_ban(ban(stream=nth(2)))
+    assert [is_kept for _, is_kept in told] == [True, True]
+    # What our own rules refuse was no fault of the store's.
+    await store.put_account(Account(id="alice"), new=True)
+    with pytest.raises(Conflict):
+        await store.put_account(Account(id="alice"), new=True)
+    assert [is_kept for _, is_kept in told] == [True, True, True]
+    await store.close()
+    with pytest.raises(StorageError):
+        await store.put_ban(ban())
+    assert [is_kept for _, is_kept in told] == [True, True, True, False]
+    assert all(0 <= seconds < 5 for seconds, _ in told)

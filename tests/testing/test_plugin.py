@@ -95,6 +95,63 @@ def test_tests_share_a_server_and_nothing_on_it(pytester: pytest.Pytester) -> No
     run(pytester).assert_outcomes(passed=2)
 
 
+def test_a_failed_test_shows_what_the_server_said(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        def test_passes(penstock):
+            with penstock.publish("unshown"):
+                pass
+
+        def test_fails(penstock):
+            with penstock.publish("shown"):
+                pass
+            assert False
+
+        def test_on_a_server_of_its_own(penstock_with):
+            with penstock_with({}).publish("own"):
+                pass
+            assert False
+        """
+    )
+    result = run(pytester)
+    result.assert_outcomes(passed=1, failed=2)
+    result.stdout.fnmatch_lines(["*/live/shown on air*", "*/live/own on air*"])
+    result.stdout.no_fnmatch_line("*/live/unshown*")
+
+
+def test_settings_come_from_a_conftest(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest(
+        """
+        import pytest
+
+        @pytest.fixture(scope="session")
+        def penstock_settings():
+            key = {"access_key": "AKmine", "secret_key": "a-secret"}
+            vhost = {"name": "mine", "push_domains": ["push.mine.test"]}
+            return {"media": {"default_vhost": "mine"}, "account": [{"id": "1", "key": [key], "vhost": [vhost]}]}
+        """
+    )
+    pytester.makepyfile(
+        """
+        from penstock import Kingsoft
+
+        def test_it(penstock_server, penstock):
+            with Kingsoft(access_key="AKmine", secret_key="a-secret", endpoint=penstock.endpoint) as kls:
+                assert kls.get_blacklist(unique_name="mine", app="live", pubdomain="push.mine.test").total == 0
+            with penstock.publish("cam"):
+                pass
+        """
+    )
+    run(pytester).assert_outcomes(passed=1)
+
+
+def test_a_mistake_in_the_settings_is_told(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile("def test_it(penstock_with): penstock_with({'media': {'idle_timeout': 1}})")
+    result = run(pytester)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*ServerFailed*", "*idle_timeout*idle_timeout_s*"])
+
+
 def test_the_server_ends_with_the_run_even_with_one_that_fails(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         """

@@ -70,9 +70,11 @@ def test_a_refused_publisher_says_why(account: Penstock) -> None:
         raise AssertionError("a second publisher of a name was let in")
 
 
-def test_what_nobody_publishes_is_never_measured(account: Penstock) -> None:
+def test_what_nobody_publishes_is_never_measured(account: Penstock, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(AdminError, match="nobody publishes test"):
         account.measured("cam")
+    # A busy machine may take longer to let it in than to measure it.
+    monkeypatch.setattr(account, "_is_measured", lambda _: False)
     with account.publish("cam"), pytest.raises(TimeoutError, match=r"live/cam was not measured within 0\.001 s"):
         account.measured("cam", within_s=0.001)
 

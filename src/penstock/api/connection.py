@@ -33,9 +33,14 @@ from penstock.clouds.reading import MAX_BODY
 from penstock.errors import HttpError
 
 if TYPE_CHECKING:
+    from uvicorn._types import ASGISendEvent
+
     from penstock.api.http import HttpServer
 
 log = logging.getLogger("penstock.api")
+
+# What is written before it is seen whether the peer takes it; as much as a transport lets wait without a word.
+PIECE: Final = 64 * 1024
 
 # The scope's member that holds the target as it stood on the request line.
 TARGET: Final = "penstock.target"
@@ -53,26 +58,44 @@ _TARGET: Final = re.compile(rb"/[!\"$-~]*")
 
 
 class _Cycle(RequestResponseCycle):
-    """uvicorn's way of an application's answer to the line, with a short one for answers that are whole."""
+    """uvicorn's way of an application's answer to the line, with a short one for answers that are whole.
+
+    Both write in pieces, and wait when the peer does not take them. In one piece a long answer would leave TLS's
+    layer at once, into a buffer that nobody can look into: a peer that takes nothing could not be told from
+    one that took all.
+    """
+
+    async def send(self, message: ASGISendEvent) -> None:
+        if message["type"] == "http.response.body":
+            body, more = message.get("body", b""), message.get("more_body", False)
+            last = max(0, len(body) - 1) // PIECE * PIECE
+            for at in range(0, last, PIECE):
+                await super().send({"type": "http.response.body", "body": body[at : at + PIECE], "more_body": True})
+            message = {"type": "http.response.body", "body": body[last:], "more_body": more}
+        await super().send(message)
 
     async def respond(self, status: int, head: bytes, body: bytes) -> None:
-        """Write an answer in one piece; `head` is its header lines, each with its CR LF, Content-Length among them.
+        """Write an answer; `head` is its header lines, each with its CR LF, Content-Length among them.
 
-        An application's other messages take two writes, which is two packets and two wake-ups of the peer.
+        An application's other messages take two writes at least, which is two packets and two wake-ups of the peer.
         """
         assert not self.response_started
-        if self.flow.write_paused and not self.disconnected:
-            await self.flow.drain()
-        if self.disconnected:
-            return
-        self.response_started = self.response_complete = True
+        self.response_started = True
         # It leads back here: with it, each call would leave a ring for the garbage collector.
         del self.scope["extensions"]
         lines = [STATUS_LINE[status], *(b"%s: %s\r\n" % line for line in self.default_headers), head]
         if not self.keep_alive:
             lines.append(b"connection: close\r\n")
-        lines += (b"\r\n", b"" if self.scope["method"] == "HEAD" else body)
-        self.transport.write(b"".join(lines))
+        if self.scope["method"] == "HEAD":
+            body = b""
+        first = b"".join((*lines, b"\r\n", body[:PIECE]))
+        for piece in (first, *(body[at : at + PIECE] for at in range(PIECE, len(body), PIECE))):
+            if self.flow.write_paused and not self.disconnected:
+                await self.flow.drain()
+            if self.disconnected:
+                return
+            self.transport.write(piece)
+        self.response_complete = True
         self.message_event.set()
         if not self.keep_alive:
             self.transport.close()

@@ -23,13 +23,15 @@ from msgspec import Struct
 from penstock.api.dialects import Dialect, dialect_of
 from penstock.api.ratelimit import RateLimits
 from penstock.api.replay import Call, Replays
-from penstock.clouds.contract import Asked, Claim, Credentials, Effect, Operation, Result
+from penstock.clouds.contract import Asked, Claim, Credentials, Effect, Operation, Result, Wire
 from penstock.clouds.http import Headers, HttpRequest, HttpResponse
 from penstock.domain.caller import Caller
+from penstock.domain.tallies import Tallies
 from penstock.errors import (
     BadSignature,
     Denied,
     DomainError,
+    LimitExceeded,
     LinkError,
     RequestRefused,
     Unavailable,
@@ -44,6 +46,11 @@ log = logging.getLogger("penstock.api")
 
 L = TypeVar("L")
 Handler: TypeAlias = Callable[[L, Caller, Any], Awaitable[Result]]
+
+# Words of the tallies: what was not told, and outcomes that are no cloud's code.
+NONE: Final = "none"
+OK: Final = "ok"
+REPLAYED: Final = "replayed"
 
 # What is kept of each text in an explain entry, in characters: enough for any honest request.
 _MAX_KEY: Final = 128
@@ -61,6 +68,8 @@ class _Ask(Struct):
     access_key: str = ""
     account: str = ""
     action: str = ""
+    outcome: str = ""  # for the tallies
+    is_change: bool = False  # by somebody who may, of something that is there
 
 
 class Gateway(Generic[L]):
@@ -79,6 +88,7 @@ class Gateway(Generic[L]):
         explain: Callable[[ExplainEntry], None],
         clock: Clock,
         limits: RateLimits | None,
+        tallies: Tallies | None = None,
     ) -> None:
         self._handlers = handlers
         self._live = live
@@ -86,6 +96,7 @@ class Gateway(Generic[L]):
         self._explain = explain
         self._clock = clock
         self._limits = limits
+        self._tallies = tallies or Tallies()
         self._replays = Replays(clock.monotonic)
         self._nobodys_secret = secrets.token_urlsafe(30)
 
@@ -97,9 +108,12 @@ class Gateway(Generic[L]):
             return self._turn_away(request, request_id)
         ask = _Ask(dialect, request, request_id, client_address)
         try:
-            return await self._serve(ask)
+            response = await self._serve(ask)
         except Exception as error:
-            return self._refuse(ask, error)
+            response = self._refuse(ask, error)
+        self._tallies.calls.add(dialect.wire.CLOUD, ask.action or NONE, ask.outcome)
+        _log_call(ask)
+        return response
 
     async def _serve(self, ask: _Ask) -> HttpResponse:
         wire, request = ask.dialect.wire, ask.request
@@ -109,9 +123,9 @@ class Gateway(Generic[L]):
         ask.account = key.account
         operation = wire.resolve(request)
         ask.action = operation.about.action
+        ask.is_change = operation.about.effect is not Effect.READS
         self._check_allowed(ask, key, operation)
-        if self._limits is not None and operation.about.rate is not None:
-            self._limits.count((key.account, operation), operation.about.rate)
+        self._count_call(wire, key, operation)
         asked = wire.decode_request(request, operation)
         caller = Caller(
             account=key.account,
@@ -123,6 +137,7 @@ class Gateway(Generic[L]):
         if operation.about.effect is not Effect.CREATES or asked.dry_run:
             return await self._act(ask, caller, asked)
         call = Call(wire.CLOUD, key.account, key.access_key, claim.signature, sha256(request.body).digest())
+        ask.outcome = REPLAYED  # unless it is done now
         return await self._replays.once(call, partial(self._act_or_refuse, ask, caller, asked))
 
     def _verified_key(self, ask: _Ask, claim: Claim) -> AccessKey:
@@ -144,11 +159,21 @@ class Gateway(Generic[L]):
         if key.sub_account and operation in ask.dialect.main_account_only:
             raise Denied(f"{operation.about.action} takes a key of the main account")
 
+    def _count_call(self, wire: Wire, key: AccessKey, operation: type[Operation[Any]]) -> None:
+        if self._limits is None or operation.about.rate is None:
+            return
+        try:
+            self._limits.count((key.account, operation), operation.about.rate)
+        except LimitExceeded:
+            self._tallies.rate_limited.add(wire.CLOUD)
+            raise
+
     async def _act(self, ask: _Ask, caller: Caller, asked: Asked) -> HttpResponse:
         operation = asked.operation
         result = await self._handlers[type(operation)](self._live, caller, operation)
         # What acts has raised this by itself; what has not was a read.
         caller.about_to_act()
+        ask.outcome = OK
         return ask.dialect.wire.encode_result(operation, result, ask.request_id)
 
     async def _act_or_refuse(self, ask: _Ask, caller: Caller, asked: Asked) -> HttpResponse:
@@ -164,11 +189,13 @@ class Gateway(Generic[L]):
         rule = str(error)
         if isinstance(error, LinkError | StorageError):
             # Their texts are for the operator: they name files and processes.
-            log.error("request %s: %s", ask.request_id, error)
+            log.error("request %s: %s", ask.request_id, error, extra=_about(ask))
             error = Unavailable("it cannot be done at the moment; try again")
         elif not isinstance(error, RequestRefused | DomainError):
-            log.error("request %s from %s: a fault of our own", ask.request_id, ask.address, exc_info=error)
+            said = "request %s from %s: a fault of our own"
+            log.error(said, ask.request_id, ask.address, exc_info=error, extra=_about(ask))
             rule = "a fault of the server; its log has more under the request's id"
+        ask.outcome = wire.code_of(error)
         self._tell(
             ExplainEntry(
                 request_id=ask.request_id,
@@ -177,7 +204,7 @@ class Gateway(Generic[L]):
                 action=ask.action or _action_named_by(ask),
                 account=ask.account,
                 access_key=ask.access_key[:_MAX_KEY],
-                outcome=wire.code_of(error),
+                outcome=ask.outcome,
                 rule=rule[:_MAX_RULE],
                 canonical_request=getattr(error, "canonical_request", "")[:_MAX_TEXT],
                 string_to_sign=getattr(error, "string_to_sign", "")[:_MAX_TEXT],
@@ -191,6 +218,7 @@ class Gateway(Generic[L]):
             code, status, rule = "UnknownDialect", 400, "the request is in none of the dialects that are served here"
         else:
             code, status, rule = "NotFound", 404, "nothing is here; API calls are signed, and name their operation"
+        self._tallies.calls.add(NONE, NONE, code)
         self._tell(
             ExplainEntry(request_id=request_id, at=self._clock.now(), cloud="", outcome=code, rule=rule),
         )
@@ -202,7 +230,8 @@ class Gateway(Generic[L]):
         try:
             self._explain(entry)
         except Exception:
-            log.exception("request %s could not be written down", entry.request_id)
+            about = {"request": entry.request_id}
+            log.exception("request %s could not be written down", entry.request_id, extra=about)
 
 
 def make_request_id() -> str:
@@ -210,6 +239,20 @@ def make_request_id() -> str:
     text = os.urandom(16).hex()
     variant = "89ab"[int(text[16], 16) & 3]
     return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-{variant}{text[17:20]}-{text[20:]}"
+
+
+def _about(ask: _Ask) -> dict[str, str]:
+    about = {"request": ask.request_id, "client": ask.address, "code": ask.outcome, "account": ask.account}
+    return {name: text for name, text in about.items() if text}
+
+
+def _log_call(ask: _Ask) -> None:
+    """A line for each change that a key asked for; for all else, which anybody may send, only to look for a fault."""
+    level = logging.INFO if ask.is_change else logging.DEBUG
+    if log.isEnabledFor(level):
+        said = "request %s from %s: %s for account %s: %s"
+        action, account = ask.action or NONE, ask.account or NONE
+        log.log(level, said, ask.request_id, ask.address, action, account, ask.outcome, extra=_about(ask))
 
 
 def _action_named_by(ask: _Ask) -> str:

@@ -19,10 +19,12 @@ from penstock.api.asgi import GatewayApp
 from penstock.api.gateway import Gateway
 from penstock.api.http import HttpServer
 from penstock.api.kingsoft import handlers as kingsoft
+from penstock.api.metrics import Metrics
 from penstock.api.operator.desk import Desk
 from penstock.api.operator.handlers import HANDLERS
 from penstock.api.policy import HttpPolicy
 from penstock.api.ratelimit import RateLimits
+from penstock.api.watch import Readiness, WatchApp
 from penstock.app.certificates import tls_context
 from penstock.app.timers import every
 from penstock.config import Config, load, parse_listen
@@ -74,7 +76,6 @@ class Control:
         self._file = file
         self.store = store
         self.engine = EngineLink()
-        self.explanations = Explanations()
         self.live = Live(
             clock=clock,
             rules=rules_of(config),
@@ -87,6 +88,8 @@ class Control:
             usage=UsageLedger(),
             engine=self.engine,
         )
+        self.explanations = Explanations(self.live.registry)
+        store.on_write(self.live.tallies.wrote)
         self._timers: list[asyncio.Task[None]] = []
         self._servers: list[HttpServer] = []
         self._reloading: asyncio.Task[None] | None = None
@@ -148,6 +151,7 @@ class Control:
             explain=self.explanations.put,
             clock=clock,
             limits=RateLimits(clock.monotonic) if self.config.api.rate_limits else None,
+            tallies=self.live.tallies,
         )
         proxies = tuple(ipaddress.ip_network(network) for network in self.config.api.trusted_proxies)
         server = HttpServer(GatewayApp(gateway.answer), HttpPolicy(trusted_proxies=proxies))
@@ -161,6 +165,12 @@ class Control:
             office = HttpServer(AdminApp(desk, HANDLERS), HttpPolicy())
             self._servers.append(office)
             office.listen(admin)
+        if (watch := listeners.get("watch")) is not None:
+            readiness = Readiness(self.live, self.engine, clock.monotonic)
+            metrics = Metrics(self.live, self.engine, self.config.watch.top_streams, clock.monotonic)
+            tower = HttpServer(WatchApp(readiness, metrics), HttpPolicy())
+            self._servers.append(tower)
+            tower.listen(watch)
 
     async def _sweep(self) -> None:
         await retention.sweep(self.live, self.config.retention)

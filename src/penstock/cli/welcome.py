@@ -18,6 +18,15 @@ from penstock.storage.rows import UrlSigning
 # Addresses that mean every address of a machine; a URL needs one that does.
 ANY_ADDRESS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 DEFAULT_PORTS: Final = {"rtmp": 1935, "rtmps": 443, "http": 80, "https": 443}
+# Every way to play: HTTP-FLV, HLS, RTMP, and each in TLS.
+PLAYS: Final = (
+    ("http", ".flv"),
+    ("http", ".m3u8"),
+    ("rtmp", ""),
+    ("https", ".flv"),
+    ("https", ".m3u8"),
+    ("rtmps", ""),
+)
 MEDIA_DOORS: Final = tuple(DEFAULT_PORTS)
 API_DOORS: Final = {"api": ("http", "listen"), "api_tls": ("https", "tls_listen")}
 
@@ -29,6 +38,7 @@ class Places(Struct, frozen=True):
     app: str
     query: str  # names the vhost where nothing else does
     apis: tuple[str, ...]  # where the management APIs answer
+    watch: str  # where monitoring reads; "": turned off
     vhost: Vhost  # whose streams the URLs mean
 
     @classmethod
@@ -43,10 +53,16 @@ class Places(Struct, frozen=True):
             for door, (scheme, setting) in API_DOORS.items()
             if door in ports
         )
+        watch = _base(config, "http", config.watch.listen, ports["watch"]) if "watch" in ports else ""
         vhost = next((v for v in config.vhosts if v.name == config.media.default_vhost), config.vhosts[0])
         needs_name = len(config.vhosts) > 1 and not config.media.default_vhost
         return cls(
-            bases, vhost.apps[0] if vhost.apps else "APP", f"?vhost={vhost.name}" if needs_name else "", apis, vhost
+            bases,
+            vhost.apps[0] if vhost.apps else "APP",
+            f"?vhost={vhost.name}" if needs_name else "",
+            apis,
+            watch,
+            vhost,
         )
 
     @property
@@ -70,10 +86,9 @@ class Places(Struct, frozen=True):
 
     def play_urls(self, stream: str) -> list[str]:
         """Every way to play, the one that most players take first."""
-        suffixes = {"http": ".flv", "rtmp": "", "https": ".flv", "rtmps": ""}
         return [
             f"{self.bases[door]}/{self.app}/{stream}{suffix}{self.query}"
-            for door, suffix in suffixes.items()
+            for door, suffix in PLAYS
             if door in self.bases
         ]
 
@@ -102,6 +117,8 @@ def welcome(places: Places, config: Config, open_files: tuple[int, int], *, on_a
     if places.apis:
         rows += _titled("API", list(places.apis))
         rows += _titled("  its keys", _keys(config))
+    if places.watch:
+        rows += _titled("Watch", [f"{places.watch}/metrics"])
     before, now = open_files
     rows += _titled("Open files", [f"{now}" + (f" (raised from {before})" if now != before else "")])
     rows += _titled("Data", [str(config.data_dir)])

@@ -220,11 +220,18 @@ async def seed(live: Live, seeded: Seed) -> None:
 
 async def _changed(live: Live) -> None:
     registry = live.registry
+    before = dict(registry.vhosts)
     await registry.load(live.store)
     # The store did so when the vhost was made anew under another account.
     live.bans.forget_of(lambda ban: registry.account_of(ban.stream.vhost) not in ("", ban.account))
     live.engine.tell_vhosts(live)
-    await enforcement.enforce(live)
+    rekeyed = [name for name, vhost in registry.vhosts.items() if name in before and _is_rekeyed(before[name], vhost)]
+    await enforcement.enforce(live, rekeyed=rekeyed)
+
+
+def _is_rekeyed(before: Vhost, now: Vhost) -> bool:
+    """True if no URL that let somebody in before would do so now: a key that leaked is taken back."""
+    return now.publish_auth == "signed" and (before.publish_auth, before.publish_key) != ("signed", now.publish_key)
 
 
 def _name(field: str, text: str) -> str:

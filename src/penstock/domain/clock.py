@@ -54,7 +54,10 @@ class DomainClock:
         if not self.is_turnable:
             raise Denied("the clock goes by itself; start the server with --dev to turn it")
         real = self._base.now()
-        turned = self.turned_by + by if by is not None else (to or real) - real
+        try:
+            turned = self.turned_by + by if by is not None else (to or real) - real
+        except OverflowError:
+            turned = timedelta.max
         if abs(turned) > MAX_TURN:
             raise InvalidField("clock", str(to or by), f"within {MAX_TURN.days} days of the machine's clock")
         self.turned_by = turned

@@ -53,6 +53,8 @@ class EngineLink:
         self.connected = asyncio.Event()  # set while an engine has said Hello
         self._channel: Channel | None = None
         self._engine = ""
+        self.pid = 0  # the engine's, as it says itself; 0: it did not
+        self._last_refusal = 0  # its latest that was counted: a broken link has them told again
         self._drops: dict[int, asyncio.Future[int | None]] = {}
         self._last_command = 0
         self._is_keeping = True  # so far, all that this connection told was written down
@@ -102,7 +104,8 @@ class EngineLink:
                 self._end(live, message)
             case TurnedAway():
                 client = message.client
-                log.warning("%s:%d turned away (%d): %s", client.address, client.port, message.code, message.why)
+                _log_refusal(client, message.code, message.why, message.target)
+                self._count_refusal(live, message)
                 refusal = records.turned_away(live, message, live.clock.at(message.at))
                 self._note(live.journal.put(lambda store: store.put_refusals([refusal])), message.number)
             case Stats(streams):
@@ -120,12 +123,17 @@ class EngineLink:
             case _:
                 log.error("the link brought a %s, which an engine does not send", type(message).__name__)
 
+    def _count_refusal(self, live: Live, told: TurnedAway) -> None:
+        if told.number > self._last_refusal:
+            self._last_refusal = told.number
+            live.tallies.refused.add(str(told.code))
+
     # Sessions
 
     def _begin(self, live: Live, lease: Lease, at: datetime) -> None:
         live.sessions.began(lease, at)
         live.journal.put(lambda store: store.begin_session(lease.epoch, at))
-        log.info("%s on air, session %s", lease.stream, lease.session)
+        log.info("%s on air, session %s", lease.stream, lease.session, extra=_about(lease))
 
     def _end(self, live: Live, told: Ended) -> None:
         at = live.clock.at(told.at)
@@ -139,7 +147,7 @@ class EngineLink:
             # A control process that was killed may not have written down that it began.
             session.began_at = session.began_at or live.clock.at(told.last.began_at)
         end = records.end_of(session, told.detail)
-        self._note(live.journal.put(lambda store: store.end_session(end)), told.number)
+        self._note(live.journal.put(partial(_write_told_end, end)), told.number)
 
     def _lost(self, live: Live, sessions: list[Session], detail: str) -> None:
         """Sessions whose end nobody told: it is now."""
@@ -151,8 +159,10 @@ class EngineLink:
     def _log_end(self, live: Live, session: Session, detail: str) -> None:
         if live.sessions.holder(session.lease.stream) is None:
             live.audiences.forget(session.lease.stream)
+        live.tallies.ended.add(str(session.reason))
         why = f"{session.reason} ({detail})" if detail else session.reason
-        log.info("%s ended, session %s: %s", session.lease.stream, session.lease.session, why)
+        about = _about(session.lease) | {"reason": str(session.reason)}
+        log.info("%s ended, session %s: %s", session.lease.stream, session.lease.session, why, extra=about)
 
     def _note(self, written: asyncio.Future[bool], number: int) -> None:
         """Tell the engine once it is durable that it may forget: one that was not written stays with it."""
@@ -174,7 +184,10 @@ class EngineLink:
             if self._channel is not None:
                 self._channel.close()
             return
-        self._engine = hello.engine
+        if hello.engine != self._engine:
+            live.tallies.engines += 1
+            self._last_refusal = 0
+        self._engine, self.pid = hello.engine, hello.pid
         lost = live.sessions.rebuild(hello.on_air, hello.ended)
         for status in hello.on_air:
             self._take_over(live, status)
@@ -221,12 +234,14 @@ class EngineLink:
         except DomainError as error:
             self._withdraw(live, session, str(error))
             return await self._refuse(live, asked, error)
-        log.info("%s admitted for %s:%d", asked.stream, asked.client.address, asked.client.port)
+        live.tallies.admitted += 1
+        about = _about(session.lease) | {"client": _peer(asked.client)}
+        log.info("%s admitted for %s:%d", asked.stream, asked.client.address, asked.client.port, extra=about)
         return Admitted(asked.ask, session.lease, replaces)
 
     async def _refuse(self, live: Live, asked: PublishAsked, error: DomainError) -> Refused:
-        client = asked.client
-        log.warning("%s:%d turned away (%d): %s", client.address, client.port, error.code, error)
+        _log_refusal(asked.client, error.code, str(error), str(asked.stream))
+        live.tallies.refused.add(str(error.code))
         refusal = records.refusal_of(live, asked, error)
         # Written before it is answered: who reads the history after a refusal finds it there.
         await live.journal.put(lambda store: store.put_refusals([refusal]))
@@ -258,7 +273,26 @@ class EngineLink:
                 waiting.set_exception(LinkError(f"the engine is lost: {why}"))
 
 
+def _about(lease: Lease) -> dict[str, str]:
+    return {"stream": str(lease.stream), "session": lease.session}
+
+
+def _peer(client: Client) -> str:
+    return f"{client.address}:{client.port}"
+
+
+def _log_refusal(client: Client, code: int, why: str, stream: str) -> None:
+    about = {"client": _peer(client), "code": code, "stream": stream}
+    log.warning("%s:%d turned away (%d): %s", client.address, client.port, code, why, extra=about)
+
+
 async def _write_end(end: SessionEnd, store: Records) -> None:
+    await store.end_session(end)
+
+
+async def _write_told_end(end: SessionEnd, store: Records) -> None:
+    # With its link an engine was thought lost: its own word is the better one.
+    await store.reopen_session(end.epoch, str(EndReason.ENGINE_LOST))
     await store.end_session(end)
 
 

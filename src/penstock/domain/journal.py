@@ -29,7 +29,13 @@ class Journal:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._waiting: list[tuple[Write, asyncio.Future[bool]]] = []
+        self._in_work = 0
         self._task: asyncio.Task[None] | None = None
+
+    @property
+    def backlog(self) -> int:
+        """How many writes were put, and are not over."""
+        return len(self._waiting) + self._in_work
 
     def put(self, write: Write) -> asyncio.Future[bool]:
         """Have `write` done after all that was put before.
@@ -52,8 +58,10 @@ class Journal:
         try:
             while self._waiting:
                 batch, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
+                self._in_work = len(batch)
                 await self._write(batch)
         finally:
+            self._in_work = 0
             self._task = None
 
     async def _write(self, batch: Sequence[tuple[Write, asyncio.Future[bool]]]) -> None:
@@ -61,13 +69,15 @@ class Journal:
             async with self._store.transaction() as records:
                 for write, _ in batch:
                     await write(records)
-        except PenstockError as error:
+        except Exception as error:
             if len(batch) > 1:
                 # One of them is at fault; the others are to be kept.
                 for one in batch:
                     await self._write([one])
                 return
-            log.error("could not be written down: %s", error)
+            # A fault of our own must not keep those waiting who wait for what comes behind it.
+            is_ours = not isinstance(error, PenstockError)
+            log.error("could not be written down: %s", error, exc_info=is_ours)
             _tell(batch, False)
         else:
             _tell(batch, True)

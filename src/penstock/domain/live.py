@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from penstock.domain.audience import Audiences
 from penstock.domain.bantable import BanTable
@@ -12,6 +12,7 @@ from penstock.domain.clock import DomainClock
 from penstock.domain.journal import Journal
 from penstock.domain.registry import Registry
 from penstock.domain.sessions import Sessions
+from penstock.domain.tallies import Tallies
 from penstock.domain.usage import UsageLedger
 from penstock.link.messages import EndReason
 from penstock.model import StreamId
@@ -56,3 +57,4 @@ class Live(Struct):
     audiences: Audiences
     usage: UsageLedger
     engine: Engine
+    tallies: Tallies = field(default_factory=Tallies)

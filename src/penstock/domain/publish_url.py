@@ -6,6 +6,10 @@
 
 `wsSecret` is the MD5 of key, path (``/live/cam``) and time, in the order that the vhost has. `wsTime` is in
 Unix seconds, in decimal (10 digits) or in hexadecimal (8 digits), and is hashed as it is written.
+
+The parts are hashed without anything between them. Where the time follows the path, ``/live/cam`` at
+``1793545200`` is the same text as ``/live/cam17`` at ``93545200`` in hexadecimal, so that one signature fits two
+streams. Of the two readings the one whose time is nearer to now is meant, and the other is refused.
 """
 
 from __future__ import annotations
@@ -51,6 +55,9 @@ def check(key: str, stream: StreamId, query: str, signing: UrlSigning, now: date
     if not hmac.compare_digest(made.encode(), secret.lower().encode("utf-8", "surrogatepass")):
         raise UrlNotSigned(f"the publishing URL's {SECRET} is not the one that the vhost's key gives for this path")
     until = _read_time(time)
+    other = _other_reading(stream, time, signing)
+    if other is not None and abs(other - now) < abs(until - now):
+        raise UrlNotSigned(f"the publishing URL's {TIME} is {time}; with this path it reads as another stream's")
     if signing.valid_s is not None:
         until += timedelta(seconds=signing.valid_s)
     if now >= until:
@@ -73,6 +80,16 @@ def _digest(key: str, stream: StreamId, time: str, signing: UrlSigning) -> str:
     text = "".join(parts[part] for part in signing.order)
     # The scheme's own hash, as encoders' tools make it; what it protects is a URL's spelling for some hours.
     return md5(text.encode("utf-8", "surrogatepass"), usedforsecurity=False).hexdigest()
+
+
+def _other_reading(stream: StreamId, time: str, signing: UrlSigning) -> datetime | None:
+    """The time of the other stream that the same signature fits, if there is one."""
+    order = signing.order
+    if order.index("time") != order.index("path") + 1:
+        return None
+    other = time[2:] if len(time) == 10 else stream.stream[-2:] + time
+    is_other = _HEX.fullmatch(other) if len(time) == 10 else _DECIMAL.fullmatch(other)
+    return _read_time(other) if is_other else None
 
 
 def _read_time(text: str) -> datetime:

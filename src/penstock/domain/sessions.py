@@ -45,6 +45,7 @@ class Sessions:
         # Nearly always one; while one takes over, the holder and who was let in to replace it.
         self._by_stream: dict[StreamId, list[Session]] = {}
         self._by_epoch: dict[int, Session] = {}
+        self.bytes_in = 0  # media that publishers sent since this control process knows of them
 
     def __len__(self) -> int:
         return len(self._by_stream)
@@ -73,8 +74,13 @@ class Sessions:
         """Keep the latest facts; returns the session, or None for one that is over."""
         session = self._by_epoch.get(stats.epoch)
         if session is not None:
-            session.stats = stats
+            self._take_stats(session, stats)
         return session
+
+    def _take_stats(self, session: Session, stats: StreamStats) -> None:
+        before = session.stats.bytes_in if session.stats is not None else 0
+        self.bytes_in += max(0, stats.bytes_in - before)
+        session.stats = stats
 
     def end(self, lease: Lease, reason: EndReason, at: datetime, last: StreamStats | None) -> Session | None:
         """The session of `lease` is over; returns it, or None when it was over already."""
@@ -86,7 +92,8 @@ class Sessions:
         if not sessions:
             del self._by_stream[session.lease.stream]
         session.reason, session.ended_at = reason, at
-        session.stats = last or session.stats
+        if last is not None:
+            self._take_stats(session, last)
         return session
 
     def adopt(self, session: Session) -> None:

@@ -14,6 +14,9 @@ class UsageLedger:
     def __init__(self) -> None:
         self.bytes_down: Counter[tuple[StreamId, str]] = Counter()  # by stream and format
         self.plays: Counter[tuple[StreamId, str]] = Counter()
+        # By format alone, for whoever must not be told the names.
+        self.bytes_by_format: Counter[str] = Counter()
+        self.plays_by_format: Counter[str] = Counter()
         self._taken: dict[str, int] = {}  # the last report of each engine
 
     def take(self, engine: str, usage: Usage) -> bool:
@@ -24,6 +27,8 @@ class UsageLedger:
         for row in usage.rows:
             self.bytes_down[row.stream, row.format] += row.bytes_down
             self.plays[row.stream, row.format] += row.plays
+            self.bytes_by_format[row.format] += row.bytes_down
+            self.plays_by_format[row.format] += row.plays
         return True
 
     @property

@@ -35,7 +35,8 @@ class Target(Struct, frozen=True):
         name, _, name_query = name.partition("?")
         try:
             url = urlsplit(tc_url)
-            host, url_query = url.netloc, url.query
+            # A user and a password before it are nothing to us, and nothing to show.
+            host, url_query = url.netloc.rpartition("@")[2], url.query
         except ValueError:
             host, url_query = "", ""
         # ffmpeg and OBS put a slash at the end of an app that has one in the URL.
@@ -47,7 +48,7 @@ class Target(Struct, frozen=True):
         return next((query for query in self.queries if query), "")
 
     def __str__(self) -> str:
-        return f"{self.host}/{self.app}/{self.name}"
+        return without_values(f"{self.host}/{self.app}/{self.name}")
 
 
 class VhostTable:
@@ -72,7 +73,8 @@ class VhostTable:
         for what, word in (("app", target.app), ("stream", target.name)):
             if not is_name(word):
                 raise BadParameters(
-                    f"{what} {word[:64]!a} is not a name; wanted letters, digits, '_', '.' or '-', 255 at most"
+                    f"{what} {without_values(word)[:64]!a} is not a name; "
+                    "wanted letters, digits, '_', '.' or '-', 255 at most"
                 )
         if target.app not in vhost.apps:
             raise BadParameters(f"vhost {vhost.name} has no app {target.app}; it has {', '.join(vhost.apps) or 'none'}")
@@ -113,6 +115,12 @@ class VhostTable:
             f"host {target.host[:64]!a} is no configured domain; use one, or add ?vhost=NAME to the URL, "
             "or set media.default_vhost"
         )
+
+
+def without_values(text: str) -> str:
+    """`text` up to its first equals sign: no name has one, and a key may stand behind it (``cam&wsSecret=...``)."""
+    head, sign, _ = text.partition("=")
+    return f"{head}=..." if sign else head
 
 
 def host_name(host: str) -> str:

@@ -7,6 +7,7 @@ their deadline, ends of sessions and usage are kept, and whoever connects is tol
 from __future__ import annotations
 
 import logging
+import os
 import uuid
 from collections import deque
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from penstock.engine.addressing import Target, VhostTable
+from penstock.engine.addressing import Target, VhostTable, without_values
 from penstock.engine.hub import Hub
 from penstock.engine.publication import Publication
 from penstock.engine.stream import Later, Timer
@@ -92,7 +93,7 @@ class ControlLink:
         channel.on_message = lambda message: self._receive(channel, message)
         channel.on_lost = lambda why: self._lose(channel, why)
         ended = tuple(told.lease.epoch for told in self._untold if isinstance(told, Ended))
-        channel.send(Hello(VERSION, self.engine, self._hub.on_air(), ended))
+        channel.send(Hello(VERSION, self.engine, self._hub.on_air(), ended, os.getpid()))
 
     def close(self) -> None:
         """Hand over the last usage and close the link; what was sent before still arrives."""
@@ -149,8 +150,8 @@ class ControlLink:
                 why,
                 now,
                 vhost=self._hub.vhosts.vhost_of(target),
-                app=target.app[:MAX_TARGET],
-                name=target.name[:MAX_TARGET],
+                app=without_values(target.app)[:MAX_TARGET],
+                name=without_values(target.name)[:MAX_TARGET],
                 domain=self._hub.vhosts.domain_of(target),
                 number=self._last_told + 1,
             )
@@ -174,12 +175,13 @@ class ControlLink:
     # Telling
 
     def began(self, publication: Publication) -> None:
-        log.debug("%s on air, session %s", publication.lease.stream, publication.lease.session)
+        lease = publication.lease
+        log.debug("%s on air, session %s", lease.stream, lease.session, extra=_about(lease))
         # Not kept: a control process that was away hears of it in Hello.
         self._send(Began(publication.lease, publication.began_at))
 
     def ended(self, lease: Lease, reason: EndReason, detail: str, at: datetime, last: StreamStats) -> None:
-        log.debug("%s off air, session %s: %s (%s)", lease.stream, lease.session, reason, detail)
+        log.debug("%s off air, session %s: %s (%s)", lease.stream, lease.session, reason, detail, extra=_about(lease))
         self._tell(Ended(lease, reason, detail, at, last, self._last_told + 1))
 
     def never_began(self, lease: Lease, reason: EndReason, detail: str) -> None:
@@ -272,3 +274,7 @@ class ControlLink:
         if channel is self._channel:
             log.warning("the link to control is lost: %s; streams go on", why)
             self._channel, self._welcomed = None, False
+
+
+def _about(lease: Lease) -> dict[str, str]:
+    return {"stream": str(lease.stream), "session": lease.session}

@@ -185,6 +185,7 @@ class Hello(Struct, frozen=True, tag=True):
     engine: str
     on_air: tuple[OnAir, ...]
     ended: tuple[int, ...] = ()  # epochs whose ends nobody noted yet; they are told behind this
+    pid: int = 0  # of its process; 0 where that means nothing to control
 
 
 class PublishAsked(Struct, frozen=True, tag=True):

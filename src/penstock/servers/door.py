@@ -251,7 +251,8 @@ class Door:
         try:
             connection.receive(self._view[:size])
         except ProtocolError as error:
-            log.info("%s %s:%d: %s", self.name, connection.address, connection.port, error)
+            about = {"client": f"{connection.address}:{connection.port}"}
+            log.info("%s %s:%d: %s", self.name, connection.address, connection.port, error, extra=about)
             connection.close(str(error), EndReason.BROKE_PROTOCOL)
         except Exception:
             log.exception("%s %s:%d: a fault of our own; closed", self.name, connection.address, connection.port)

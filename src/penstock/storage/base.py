@@ -211,5 +211,8 @@ class Store(Records, Protocol):
     async def sweep(self, retention: Retention) -> Swept:
         """Take away what is past its time or number, in steps between which others write."""
 
+    async def check_writable(self) -> None:
+        """Have a write that changes nothing become durable, as any other would."""
+
     async def close(self) -> None:
         """Finish what was asked and let go of the database; nothing can be asked any more."""

@@ -16,7 +16,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 from sqlalchemy import Connection
 
 from penstock.model import StreamId
-from penstock.storage import migrations
+from penstock.storage import migrations, sqlite
 from penstock.storage.base import Records, Store
 from penstock.storage.queries import bans, evidence, owners, seeding, sessions, sweeping
 from penstock.storage.rows import (
@@ -191,6 +191,10 @@ class SqlStore(SqlRecords, Store):
             raise
         return store
 
+    def on_write(self, told: Callable[[float, bool], None]) -> None:
+        """Have every write told when it is over: the seconds since it was asked for, and whether it is durable."""
+        self._threads.on_write = told
+
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Records]:
         async with self._threads.transaction() as transaction:
@@ -210,6 +214,9 @@ class SqlStore(SqlRecords, Store):
             swept = await self._write(step, retention)
             total += swept
         return total
+
+    async def check_writable(self) -> None:
+        await self._write(sqlite.touch)
 
     async def close(self) -> None:
         await self._threads.close()

@@ -7,9 +7,10 @@ asked, its work is done whole, or was not begun.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -38,6 +39,8 @@ class Threads:
         self._turn = asyncio.Lock()
         self._holder: asyncio.Task[object] | None = None
         self._is_closed = False
+        # Told of every write that is over: the seconds since it was asked for, and whether it is durable.
+        self.on_write: Callable[[float, bool], None] = lambda _seconds, _is_kept: None
 
     async def read(self, work: Work[T]) -> T:
         """What `work` finds; it sees all writes that were finished before."""
@@ -48,14 +51,21 @@ class Threads:
     async def write(self, work: Work[T]) -> T:
         """Do `work` in a transaction of its own; done and durable on return."""
         assert self._holder is not asyncio.current_task(), "this task has a transaction open: it would wait for itself"
-        async with self._turn:
-            done = self._submit(self._writer, lambda: self._write(work))
-        return await done
+        with self._timed():
+            async with self._turn:
+                done = self._submit(self._writer, lambda: self._write(work))
+            return await done
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
         """The writer alone, until the block ends; then all of it is durable, or after an exception undone."""
         assert self._holder is not asyncio.current_task(), "this task has a transaction open: it would wait for itself"
+        with self._timed():
+            async with self._transaction() as transaction:
+                yield transaction
+
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[Transaction]:
         async with self._turn:
             self._holder = asyncio.current_task()
             transaction = Transaction(self)
@@ -68,6 +78,17 @@ class Threads:
                 # anything that others ask for: the writer keeps the order.
                 self._holder = None
                 await asyncio.shield(self._submit(self._writer, transaction.close))
+
+    @contextmanager
+    def _timed(self) -> Iterator[None]:
+        """What is given up or refused by our own rules is no write, and is not told."""
+        began = time.perf_counter()
+        try:
+            yield
+        except StorageError:
+            self.on_write(time.perf_counter() - began, False)
+            raise
+        self.on_write(time.perf_counter() - began, True)
 
     async def close(self) -> None:
         async with self._turn:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 import threading
@@ -25,7 +26,7 @@ class Publisher:
         self.url = url
         self._command = [
             *(sys.executable, "-m", "penstock.workers.testpattern", "--with-parent", "--once"),
-            *("--size", size, "--fps", str(fps), "--bitrate-kbps", str(bitrate_kbps), url),
+            *("--size", size, "--fps", str(fps), "--bitrate-kbps", str(bitrate_kbps), "-"),
         ]
         self._process: subprocess.Popen[str] | None = None
         self._said: list[str] = []
@@ -46,6 +47,11 @@ class Publisher:
             text=True,
             start_new_session=True,
         )
+        assert self._process.stdin is not None
+        # A URL may hold a signature, and a command line is everybody's to read.
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.write(f"{self.url}\n")
+            self._process.stdin.flush()
         threading.Thread(target=self._read, daemon=True).start()
         with self._news:
             self._news.wait_for(lambda: self._is_over or self._is_on_air(), BEGIN_S)

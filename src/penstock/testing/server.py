@@ -15,26 +15,13 @@ from penstock.admin.contract import Ask, Result
 from penstock.admin.server import Environment, GetEnvironment
 from penstock.cli import admin
 from penstock.errors import PenstockError
+from penstock.testing.settings import DEFAULTS, Settings, as_toml, merged
 
 R = TypeVar("R", bound=Result)
 
 START_S: Final = 60.0  # of a slow machine with a full disk; usually it is one or two
 STOP_S: Final = 10.0
 READY: Final = "STREAM is a name of your choice"
-# One vhost there must be; the tests' own ones come later.
-SETTINGS: Final = """\
-data_dir = "data"
-
-[api]
-listen = "127.0.0.1:0"
-tls_listen = "127.0.0.1:0"
-
-[media]
-rtmp_listen = "127.0.0.1:0"
-rtmps_listen = "127.0.0.1:0"
-http_listen = "127.0.0.1:0"
-https_listen = "127.0.0.1:0"
-"""
 
 
 class ServerFailed(PenstockError):
@@ -44,8 +31,10 @@ class ServerFailed(PenstockError):
 class Server:
     """A server that runs from `with` to the end of it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, settings: Settings | None = None) -> None:
+        """`settings` are those of a settings file, on top of `penstock.testing.settings.DEFAULTS`."""
         self.folder = folder
+        self._settings = merged(DEFAULTS, settings or {})
         self.data_dir = folder / "data"
         self.log_file = folder / "serve.log"  # what it says
         self._admin = admin.Server(self.data_dir)
@@ -60,7 +49,7 @@ class Server:
             ServerFailed: it does not start.
         """
         settings = self.folder / "penstock.toml"
-        settings.write_text(SETTINGS, encoding="utf-8")
+        settings.write_text(as_toml(self._settings), encoding="utf-8")
         with self.log_file.open("wb") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "penstock.testing.child", "--dev", "--config", str(settings)],
@@ -110,6 +99,16 @@ class Server:
     def log(self) -> str:
         """Everything that it said until now."""
         return self.log_file.read_text(encoding="utf-8", errors="replace")
+
+    def log_size(self) -> int:
+        """How long the log is now, in bytes, as `since` for `log_from`."""
+        return self.log_file.stat().st_size
+
+    def log_from(self, since: int) -> str:
+        """What it said since then."""
+        with self.log_file.open("rb") as log:
+            log.seek(since)
+            return log.read().decode(errors="replace")
 
     def base(self, scheme: str) -> str:
         """Where media goes in and out: the start of a URL of `rtmp`, `rtmps`, `http` or `https`."""

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import logging
 import os
 import re
 import signal
@@ -39,6 +40,10 @@ from av.video.frame import PictureType
 from msgspec import Struct
 
 from penstock.errors import PenstockError
+from penstock.logs import set_up_logging
+
+# Has a level where lines are for programs.
+LOG = logging.getLogger("penstock.testpattern")
 
 SAMPLE_RATE_HZ = 48_000
 AAC_FRAME_SAMPLES = 1024
@@ -51,6 +56,8 @@ STEADY_SESSION_S = 5.0  # a session that lasted this long starts the back-off an
 MAX_LATENESS_S = 1.0  # further behind (the laptop slept), the clock moves instead of a burst going out
 STOP_GRACE_S = 3.0
 ACCEPTED_AFTER_S = 0.5  # a refusal has come by then
+FROM_STDIN = "-"
+MAX_URL = 65536
 
 ENCODER_OPTIONS = {
     # One thread: sliced threads cost more than they bring at this size. The library sets the GOP
@@ -331,6 +338,9 @@ def without_query(url: str) -> str:
 
 
 def say(line: str) -> None:
+    if LOG.level:
+        LOG.info(line)
+        return
     # Nobody may be left to read it, and that is no reason to fail.
     with contextlib.suppress(OSError):
         print(f"testpattern: {line}", file=sys.stderr, flush=True)
@@ -338,7 +348,9 @@ def say(line: str) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """Publish as the command line says; return the exit code."""
-    args = _parser().parse_args(argv)
+    parser = _parser()
+    args = parser.parse_args(argv)
+    url = args.url if args.url != FROM_STDIN else _url_from_stdin(parser)
     pattern = Pattern(
         width=args.size[0],
         height=args.size[1],
@@ -347,15 +359,18 @@ def main(argv: list[str] | None = None) -> int:
         bitrate_kbps=args.bitrate_kbps,
     )
     av.logging.set_level(av.logging.ERROR)
+    if args.log_format == "json":
+        set_up_logging("INFO", "json", "pattern")
+        LOG.setLevel(logging.INFO)
     stop = threading.Event()
     if args.with_parent:
         threading.Thread(target=_stop_at_eof, args=(stop,), daemon=True).start()
 
     def work() -> None:
         if args.once:
-            publish_once(args.url, pattern, _Pace(stop, args.seconds))
+            publish_once(url, pattern, _Pace(stop, args.seconds))
         else:
-            publish(args.url, pattern, stop, seconds=args.seconds)
+            publish(url, pattern, stop, seconds=args.seconds)
 
     return _run_until_stopped(work, stop)
 
@@ -389,6 +404,14 @@ def _run_until_stopped(work: Callable[[], None], stop: threading.Event) -> int:
     return 0 if stopped else code[0]
 
 
+def _url_from_stdin(parser: argparse.ArgumentParser) -> str:
+    line = sys.stdin.buffer.readline(MAX_URL).decode(errors="replace").strip()
+    try:
+        return _rtmp_url(line)
+    except argparse.ArgumentTypeError as error:
+        parser.error(f"standard input: {error}")
+
+
 def _stop_at_eof(stop: threading.Event) -> None:
     with contextlib.suppress(OSError):
         while os.read(0, 4096):
@@ -402,7 +425,11 @@ def _parser() -> argparse.ArgumentParser:
         description="Publish a moving test pattern with sound (H.264, AAC) to an RTMP server, until stopped.",
     )
     default = Pattern()
-    parser.add_argument("url", type=_rtmp_url, help="rtmp://host[:port]/app/stream")
+    parser.add_argument(
+        "url",
+        type=lambda text: text if text == FROM_STDIN else _rtmp_url(text),
+        help="rtmp://host[:port]/app/stream; with - the first line of stdin, as every user sees a command line",
+    )
     parser.add_argument(
         "--size", type=_size, default=(default.width, default.height), metavar="WxH", help="picture size (640x360)"
     )
@@ -415,6 +442,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--seconds", type=_positive, default=None, help="end after this much media (never)")
     parser.add_argument("--once", action="store_true", help="do not come back after a failure")
+    parser.add_argument("--log-format", choices=("human", "json"), default="human")
     parser.add_argument("--with-parent", action="store_true", help="end when stdin reaches its end")
     return parser
 

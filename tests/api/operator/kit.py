@@ -57,7 +57,9 @@ async def office(rules: Rules = RULES) -> AsyncIterator[Office]:
     clock, engine, reload = ManualClock(), ScriptedEngine(), Reload()
     async with opened(clock, rules=rules, engine=engine) as live:
         engine.live = live
-        desk = Desk(live=live, explanations=Explanations(), reload=reload, endpoint="http://127.0.0.1:8080")
+        desk = Desk(
+            live=live, explanations=Explanations(live.registry), reload=reload, endpoint="http://127.0.0.1:8080"
+        )
         yield Office(desk, live, clock, engine, reload)
 
 

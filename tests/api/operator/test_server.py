@@ -74,13 +74,13 @@ async def test_desk_tells_the_ports_that_the_doors_have(tmp_path: Path) -> None:
             socket.create_server(("0.0.0.0", 0)) as api,
             socket.create_server(("::1", 0), family=socket.AF_INET6) as tls,
         ):
-            desk = Desk.of(live, Explanations(), Reload(), config, {"api": api, "api_tls": tls})
+            desk = Desk.of(live, Explanations(live.registry), Reload(), config, {"api": api, "api_tls": tls})
             assert desk.endpoint == f"http://127.0.0.1:{api.getsockname()[1]}"
             assert desk.tls_endpoint == f"https://[::1]:{tls.getsockname()[1]}"
             assert desk.ca == str(tmp_path / "tls" / "ca.pem")
             own = structs.replace(config, api=Api(tls_cert=tmp_path / "cert.pem", tls_key=tmp_path / "key.pem"))
-            assert Desk.of(live, Explanations(), Reload(), own, {"api_tls": tls}).ca == ""
-        nothing = Desk.of(live, Explanations(), Reload(), config, {})
+            assert Desk.of(live, Explanations(live.registry), Reload(), own, {"api_tls": tls}).ca == ""
+        nothing = Desk.of(live, Explanations(live.registry), Reload(), config, {})
         assert (nothing.endpoint, nothing.tls_endpoint, nothing.ca) == ("", "", "")
 
 

@@ -34,19 +34,24 @@ def midnight(at: datetime) -> datetime:
 def history_window(start: int | None, end: int | None, now: datetime) -> tuple[datetime, datetime]:
     """The first and last second of a history that is asked for.
 
-    Without times it goes from 00:00 five days ago until now. A window without a beginning may so be wider than
-    five days; one that names it may not.
+    Without an end it goes until now, or as far from its beginning as may be; without a beginning, from 00:00 five
+    days before its end, which is the one way to a window wider than five days.
 
     Raises:
         InvalidField: more than 28 days back, wider than 5 days, or an end before its beginning.
     """
-    last = from_unix(end) if end is not None else now.replace(microsecond=0)
-    first = from_unix(start) if start is not None else midnight(now - HISTORY_SPAN)
-    oldest = now - HISTORY_BACK
-    if first < oldest.replace(microsecond=0):
+    oldest = (now - HISTORY_BACK).replace(microsecond=0)
+    latest = now.replace(microsecond=0)
+    if start is None:
+        last = from_unix(end) if end is not None else latest
+        first = max(midnight(last - HISTORY_SPAN), oldest)
+    else:
+        first = from_unix(start)
+        last = from_unix(end) if end is not None else min(latest, first + HISTORY_SPAN)
+    if first < oldest:
         raise InvalidField("StartUnixTime", start, f"within {HISTORY_BACK.days} days: {to_unix(oldest)} or later")
     if last < first:
-        raise InvalidField("EndUnixTime", to_unix(last), f"not before StartUnixTime ({to_unix(first)})")
+        raise InvalidField("EndUnixTime", to_unix(last), f"not before {to_unix(first)}, where the window begins")
     if start is not None and last - first > HISTORY_SPAN:
         wanted = f"at most {HISTORY_SPAN.days} days after StartUnixTime: {to_unix(first + HISTORY_SPAN)} or earlier"
         raise InvalidField("EndUnixTime", to_unix(last), wanted)
