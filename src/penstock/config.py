@@ -259,6 +259,10 @@ class Media(Section, frozen=True, kw_only=True):
     hls_stream_kib: Annotated[int, Meta(ge=1024, le=4_194_304)] = 65_536
     """Bytes that one stream's HLS segments may take in memory; above, the oldest are let go before their time."""
 
+    hls_total_kib: Annotated[int, Meta(ge=1024, le=1_073_741_824)] = 1_048_576
+    """The same of all streams together: anybody may ask for every stream that is on air. Above, a stream keeps three
+    segments."""
+
     hls_wait_s: Annotated[float, Meta(ge=0, le=60)] = 8.0
     """How long a player's first request waits for a stream's first segment, or after a restart for the stream itself:
     shorter than players wait for an answer."""

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from msgspec import Struct
 
 from penstock.engine.publication import Publication
-from penstock.engine.segments import DISCONTINUITIES, Segmenter, SegmentPolicy
+from penstock.engine.segments import DISCONTINUITIES, Segmenter, SegmentPolicy, Shelf
 from penstock.model import Kind, MediaPacket
 from penstock.protocols import hls
 from tests.clock import START, ManualClock
@@ -387,6 +387,30 @@ def test_memory_has_a_bound_and_three_segments_stay() -> None:
     assert sum(map(len, kept)) <= 8_000_000
     huge = fed(video_header(), *big, policy=SegmentPolicy(limit_bytes=80_000))
     assert len(told(huge)) == 3
+
+
+def test_all_streams_together_have_a_bound_and_each_keeps_three_segments() -> None:
+    shelf = Shelf(3_000_000)
+    frames = [(key if n % 25 == 0 else inter)(n * 40, bytes(4000)) for n in range(1000)]
+    both = [Segmenter(SegmentPolicy(), ManualClock(), shelf=shelf) for _ in range(2)]
+    for segmenter in both:
+        segmenter.take([video_header(), *frames])
+    kept = [[n for n in range(FIRST, FIRST + 50) if segmenter.segment(n)] for segmenter in both]
+    assert [len(numbers) for numbers in kept] == [14, 3]
+    sizes = [
+        sum(len(segmenter.segment(n) or b"") for n in numbers) for segmenter, numbers in zip(both, kept, strict=True)
+    ]
+    assert shelf.bytes == sum(sizes)
+    # With one of them gone, there is room again.
+    both[0].leave_shelf()
+    assert shelf.bytes == sizes[1]
+    both[0].end()
+    assert shelf.bytes == sizes[1]
+    for frame in frames:
+        both[1].take(
+            [key(40_000 + frame.dts_ms, bytes(4000)) if frame.is_key else inter(40_000 + frame.dts_ms, bytes(4000))]
+        )
+    assert len([n for n in range(FIRST, FIRST + 50) if both[1].segment(n)]) > 3
 
 
 def test_a_segment_is_cut_before_it_takes_too_much() -> None:

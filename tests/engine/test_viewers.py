@@ -158,6 +158,15 @@ def test_a_stream_is_packed_while_somebody_plays_it(house: House) -> None:
     assert first_number(again.playlist) > first_number(before)
 
 
+def test_a_stream_that_is_packed_no_more_is_not_counted_any_more(house: House) -> None:
+    publication = house.on_air(keys=4)
+    house.open()
+    house.keys(publication, 3, from_s=20)
+    assert house.hub._shelf.bytes > 0
+    house.pass_time(ONLINE_S)
+    assert house.hub._shelf.bytes == 0
+
+
 def first_number(playlist: bytes) -> int:
     return int(playlist.partition(b"MEDIA-SEQUENCE:")[2].partition(b"\n")[0])
 

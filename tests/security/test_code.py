@@ -18,8 +18,11 @@ UNSAFE_CALLS = {"eval", "exec", "compile", "__import__"}
 SQL_CALLS = {"text", "execute", "exec_driver_sql", "executescript", "literal_column", "DDL"}
 # Statements of SQLAlchemy's are no texts, and are passed by their names.
 STATEMENTS = (ast.Constant, ast.Name, ast.Call)
-# Nobody's words are in these: settings of SQLite's that stand in the lines above it.
-KNOWN_SQL = {"connection.execute(f'PRAGMA {pragma}')"}
+# Nobody's words are in these: settings of SQLite's, and a number, that stand in the lines above them.
+KNOWN_SQL = {
+    "connection.execute(f'PRAGMA {pragma}')",
+    "connection.exec_driver_sql(f'PRAGMA user_version = {int(version)}')",  # SQLite binds no parameter there
+}
 
 
 def calls(tree: ast.AST) -> Iterator[tuple[str, ast.Call]]:

@@ -153,7 +153,10 @@ def _hub_policy(config: Config) -> HubPolicy:
         keep_players_s=media.keep_players_s,
         player_stall_s=media.player_stall_s,
         segments=SegmentPolicy(
-            target_s=media.hls_target_s, listed=media.hls_segments, limit_bytes=media.hls_stream_kib * KIB
+            target_s=media.hls_target_s,
+            listed=media.hls_segments,
+            limit_bytes=media.hls_stream_kib * KIB,
+            total_bytes=media.hls_total_kib * KIB,
         ),
         hls_always=frozenset(media.hls_always),
     )

@@ -13,7 +13,7 @@ from penstock.engine.addressing import VhostTable
 from penstock.engine.formats import Format
 from penstock.engine.outlet import Outlet
 from penstock.engine.publication import Publication, Publisher
-from penstock.engine.segments import Segmenter, SegmentPolicy
+from penstock.engine.segments import Segmenter, SegmentPolicy, Shelf
 from penstock.engine.stream import FlushPolicy, Later, Stream
 from penstock.engine.usage import Player, UsageMeter
 from penstock.link.messages import Audience, Client, EndReason, Holder, Lease, OnAir, StreamStats
@@ -85,6 +85,7 @@ class Hub:
         self._places: dict[StreamId, _Place] = {}
         self._listener: Listener | None = None
         self.is_draining = False
+        self._shelf = Shelf(policy.segments.total_bytes)
         self._next_segment = 0  # above every number that a segment of a stream that went had
 
     def listen(self, listener: Listener) -> None:
@@ -224,7 +225,7 @@ class Hub:
 
     def _pack(self, place: _Place) -> Segmenter:
         if place.segmenter is None:
-            place.segmenter = Segmenter(self._policy.segments, self._clock, self._next_segment)
+            place.segmenter = Segmenter(self._policy.segments, self._clock, self._next_segment, self._shelf)
             place.stream.follow(place.segmenter)
         return place.segmenter
 
@@ -232,6 +233,7 @@ class Hub:
         segmenter, place.segmenter = place.segmenter, None
         if segmenter is not None:
             place.stream.unfollow(segmenter)
+            segmenter.leave_shelf()
             self._next_segment = max(self._next_segment, segmenter.number_after)
 
     def _is_always_packed(self, stream: StreamId) -> bool:

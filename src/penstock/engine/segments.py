@@ -41,7 +41,8 @@ class SegmentPolicy(Struct, frozen=True):
 
     target_s: float = 2.0
     listed: int = 8  # segments in a playlist
-    limit_bytes: int = 64 * 1024 * 1024
+    limit_bytes: int = 64 * 1024 * 1024  # of one stream's segments
+    total_bytes: int = 1024 * 1024 * 1024  # of all streams' together
 
     @property
     def target_ms(self) -> int:
@@ -60,15 +61,29 @@ class Segment(Struct, frozen=True, eq=False):
     discontinuity: int  # how many there were up to it, from the first number on
 
 
+class Shelf:
+    """What the segments of all streams take together; a stream that adds to a full one keeps the fewest it can."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        self.bytes = 0
+        self._limit_bytes = limit_bytes
+
+    @property
+    def is_full(self) -> bool:
+        return self.bytes > self._limit_bytes
+
+
 class Segmenter:
     """Reads a stream's packets (engine.stream.Reader); `segments` and `playlist` are what players get."""
 
-    def __init__(self, policy: SegmentPolicy, clock: Clock, at_least: int = 0) -> None:
+    def __init__(self, policy: SegmentPolicy, clock: Clock, at_least: int = 0, shelf: Shelf | None = None) -> None:
         """Numbers start at `at_least`, or at the wall clock's seconds if that is more."""
         self.is_ended = False
         self._policy = policy
         self._clock = clock
         self._video, self._audio = VideoLine(), AudioLine()
+        self._shelf = shelf or Shelf(policy.total_bytes)
+        self._held_bytes = 0  # that the shelf counts for this stream
         self._segments: dict[int, Segment] = {}
         self._inits: dict[int, tuple[tuple[Track, ...], bytes]] = {}  # by the first segment that needed each
         self._playlist: bytes | None = None
@@ -160,6 +175,15 @@ class Segmenter:
         self._cut(None)
         self.is_ended = True
         self._playlist = None
+
+    def leave_shelf(self) -> None:
+        """Its stream is not packed any more: what is left goes with the last player that reads on."""
+        self._count_as(0)
+        self._shelf = Shelf(self._policy.total_bytes)
+
+    def _count_as(self, size: int) -> None:
+        self._shelf.bytes += size - self._held_bytes
+        self._held_bytes = size
 
     # Video
 
@@ -304,9 +328,12 @@ class Segmenter:
         it just before (RFC 8216, section 6.2.2).
         """
         kept = self._segments
-        size = sum(len(segment.data) for segment in kept.values())
-        while len(kept) > 2 * self._policy.listed or (size > self._policy.limit_bytes and len(kept) > FEWEST_KEPT):
-            size -= len(kept.pop(next(iter(kept))).data)
+        policy = self._policy
+        self._count_as(sum(len(segment.data) for segment in kept.values()))
+        while len(kept) > 2 * policy.listed or (
+            (self._held_bytes > policy.limit_bytes or self._shelf.is_full) and len(kept) > FEWEST_KEPT
+        ):
+            self._count_as(self._held_bytes - len(kept.pop(next(iter(kept))).data))
         needed = {segment.piece.init for segment in kept.values()}
         for number in [number for number in self._inits if number not in needed]:
             del self._inits[number]
