@@ -45,6 +45,7 @@ FRAME_S: Final = 0.2
 IDLE_S: Final = 2.0
 DEADLINE_S: Final = 30.0
 PLAYED_BYTES: Final = 6000
+SUFFIXES: Final = (".flv", ".flv", ".flv", ".m3u8")
 CHUNK_SIZE: Final = 128  # as nobody says another one
 # What may come on top and is no leak: what a moment happens to hold, and next to nothing for each name that came.
 MORE_MIB: Final = 1.0
@@ -142,10 +143,10 @@ def _command(name: str, number: float, *arguments: amf0.Value, stream_id: int = 
 
 
 async def play(port: int, name: str, counts: Counts) -> None:
-    """Watch some of a stream by HTTP-FLV, and leave."""
+    """Watch some of a stream, and leave; `name` has the suffix of a format."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
-        writer.write(f"GET /live/{name}.flv HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
+        writer.write(f"GET /live/{name} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
         first = await reader.readline()
         if b" 404 " in first:
             counts.not_there += 1
@@ -203,13 +204,16 @@ class Load:
         if dice < 0.1:
             refused = await Encoder.begin(self._rtmp, "nosuchapp", f"refused{number}")
             self.counts.refused += refused is None
-            await play(self._http, f"nosuch{number}", self.counts)
+            await play(self._http, f"nosuch{number}.flv", self.counts)
             return
         name = f"s{number}"
         encoder = await Encoder.begin(self._rtmp, "live", name)
         assert encoder is not None
         self.counts.begun += 1
-        players = [play(self._http, name, self.counts) for _ in range(self._dice.choice((0, 0, 1, 2)))]
+        players = [
+            play(self._http, name + self._dice.choice(SUFFIXES), self.counts)
+            for _ in range(self._dice.choice((0, 0, 1, 2)))
+        ]
         sending = encoder.send_for(self._dice.uniform(0.2, 2.0))
         await asyncio.gather(sending, *([self._once_there(players)] if players else []))
         await self._end(encoder, name, dice)
@@ -241,7 +245,7 @@ class Load:
     async def _watch_again_and_again(self, name: str) -> None:
         while True:
             await asyncio.sleep(FRAME_S)
-            await play(self._http, name, self.counts)
+            await play(self._http, f"{name}.flv", self.counts)
 
 
 # What is held

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 from penstock.domain.usage import UsageLedger
 from penstock.link.messages import Usage, UsageRow
 from penstock.model import StreamId
@@ -55,3 +57,16 @@ def test_a_report_without_rows_moves_the_number_alone() -> None:
     assert ledger.take("engine", usage(1))
     assert not ledger.take("engine", usage(1, row(5)))
     assert ledger.total_bytes_down == 0
+
+
+def test_names_without_end_fill_no_memory_and_are_in_the_totals(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("penstock.domain.usage.MAX_STREAMS", 10)
+    ledger = UsageLedger()
+    for number in range(1, 101):
+        name = StreamId("demo", "live", f"s{number}")
+        ledger.take("engine", usage(number, row(1, stream=DEMO, plays=1), row(10, stream=name)))
+    assert len(ledger.bytes_down) == len(ledger.plays) == 10
+    # Who is heard of again and again stays.
+    assert ledger.bytes_down[DEMO, "flv"] == ledger.plays[DEMO, "flv"] == 100
+    assert (StreamId("demo", "live", "s100"), "flv") in ledger.bytes_down
+    assert ledger.total_bytes_down == 1100

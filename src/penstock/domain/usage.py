@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
+from typing import Final
 
 from penstock.link.messages import Usage
 from penstock.model import StreamId
+
+# Anybody who may publish makes as many names as he likes.
+MAX_STREAMS: Final = 10_000
 
 
 class UsageLedger:
     """Running totals since this control process started; bytes that players' sockets took."""
 
     def __init__(self) -> None:
-        self.bytes_down: Counter[tuple[StreamId, str]] = Counter()  # by stream and format
-        self.plays: Counter[tuple[StreamId, str]] = Counter()
+        # By stream and format, of the latest MAX_STREAMS of them, the one that was heard of last at the end.
+        self.bytes_down: dict[tuple[StreamId, str], int] = {}
+        self.plays: dict[tuple[StreamId, str], int] = {}
         # By format alone, for whoever must not be told the names.
         self.bytes_by_format: Counter[str] = Counter()
         self.plays_by_format: Counter[str] = Counter()
@@ -25,12 +31,15 @@ class UsageLedger:
             return False
         self._taken[engine] = usage.number
         for row in usage.rows:
-            self.bytes_down[row.stream, row.format] += row.bytes_down
-            self.plays[row.stream, row.format] += row.plays
+            key = row.stream, row.format
+            self.bytes_down[key] = self.bytes_down.pop(key, 0) + row.bytes_down
+            self.plays[key] = self.plays.pop(key, 0) + row.plays
             self.bytes_by_format[row.format] += row.bytes_down
             self.plays_by_format[row.format] += row.plays
+        for key in list(itertools.islice(self.bytes_down, max(0, len(self.bytes_down) - MAX_STREAMS))):
+            del self.bytes_down[key], self.plays[key]
         return True
 
     @property
     def total_bytes_down(self) -> int:
-        return self.bytes_down.total()
+        return self.bytes_by_format.total()
