@@ -350,7 +350,9 @@ def test_announcing_16_megabytes_costs_nothing() -> None:
     try:
         with pytest.raises(RtmpError, match="16777215 bytes; at most 65536"):
             into.receive(raw)
-        assert tracemalloc.get_traced_memory()[1] < 20_000
+        assert (
+            tracemalloc.get_traced_memory()[1] < 1_000_000
+        )  # other threads may be at work; sixteen would be the fault
     finally:
         tracemalloc.stop()
 
