@@ -38,7 +38,7 @@ soak: $(VENV)/.dev ## 100,000 streams in MINUTES=30, and whether memory and desc
 
 fuzz: $(VENV)/.dev ## fuzz each parser for MINUTES=10, guided by coverage; a finding ends it
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[server,dev,fuzz]'
-	@set -e; for target in $(or $(TARGET),amf0 bodies chunks files gateway); do \
+	@set -e; for target in $(or $(TARGET),amf0 bodies chunks files gateway segments); do \
 		$(BIN)/python -m tests.fuzz.run $$target --minutes $(or $(MINUTES),10); \
 		$(BIN)/python -m tests.fuzz.run $$target --keep; done
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
 from functools import cache
 from typing import Final, cast
@@ -16,16 +17,18 @@ from typing import Final, cast
 from penstock.clouds.http import Headers, HttpRequest
 from penstock.clouds.kingsoft import signing
 from penstock.engine.publication import Publication
+from penstock.engine.segments import Segmenter, SegmentPolicy
 from penstock.engine.stream import Stream
 from penstock.errors import AmfError, FlvError, RtmpError
 from penstock.model import Kind, MediaPacket
-from penstock.protocols import amf0, flv
+from penstock.protocols import amf0, flv, hls
 from penstock.protocols.flvbody import audio_body, video_body
 from penstock.protocols.rtmp.chunk import SET_CHUNK_SIZE, ChunkReader, Message, encode_message
 from tests.api.kingsoft.front import CLIENT, HOST, MINE, THEIRS, Front, opened_front, read
-from tests.clock import START
+from tests.clock import START, ManualClock
 from tests.engine.kit import CLIENT as ENCODER
-from tests.engine.kit import FakePublisher, make_lease
+from tests.engine.kit import FakePublisher, make_lease, make_stream, send
+from tests.protocols import boxes
 
 Target = Callable[[bytes], None]
 
@@ -106,22 +109,26 @@ class _Collector:
         self.packets.append(packet)
 
 
-def bodies(data: bytes) -> None:
-    """A publish of some messages: kind, two bytes of length, four of timestamp, and a body, each."""
-    stream = _Collector()
-    publication = Publication(
-        make_lease(1), cast("Stream", stream), FakePublisher(), ENCODER, "", began_at=START, now_s=0.0, start_ms=0
-    )
+def messages_of(data: bytes) -> Iterator[tuple[Kind, int, bytes]]:
+    """A publish: kind, two bytes of length, four of timestamp, and a body, each."""
     at = 0
     while at + 7 <= len(data):
         kind = (Kind.AUDIO, Kind.VIDEO, Kind.DATA)[data[at] % 3]
         size, timestamp = int.from_bytes(data[at + 1 : at + 3], "big"), int.from_bytes(data[at + 3 : at + 7], "big")
-        body = data[at + 7 : at + 7 + size]
+        yield kind, timestamp, data[at + 7 : at + 7 + size]
         at += 7 + size
+
+
+def bodies(data: bytes) -> None:
+    stream = _Collector()
+    publication = Publication(
+        make_lease(1), cast("Stream", stream), FakePublisher(), ENCODER, "", began_at=START, now_s=0.0, start_ms=0
+    )
+    for number, (kind, timestamp, body) in enumerate(messages_of(data), 1):
         assert video_body(body) == video_body(memoryview(body)) == video_body(bytearray(body))
         assert audio_body(body) == audio_body(memoryview(body)) == audio_body(bytearray(body))
-        publication.receive(kind, timestamp, bytearray(flv.HEAD) + body + bytearray(flv.TAIL), float(at))
-        publication.facts.sample(float(at))
+        publication.receive(kind, timestamp, bytearray(flv.HEAD) + body + bytearray(flv.TAIL), float(number))
+        publication.facts.sample(float(number))
     _check_facts(publication)
     file = b"".join((flv.file_header(audio=True, video=True), *(bytes(packet.tag) for packet in stream.packets)))
     reader = flv.TagReader()
@@ -143,6 +150,31 @@ def _check_facts(publication: Publication) -> None:
         assert audio.codec.isprintable()
         assert (audio.sample_rate or 0) >= 0
         assert (audio.channels or 0) >= 0
+
+
+def segments(data: bytes) -> None:
+    """The same messages packed for HLS, and read back by a reader that knows nothing of the writer."""
+    clock = ManualClock()
+    stream, segmenter = make_stream(clock), Segmenter(SegmentPolicy(), clock)
+    stream.follow(segmenter)
+    publication = Publication(
+        make_lease(1), stream, FakePublisher(), ENCODER, "", began_at=START, now_s=clock.monotonic(), start_ms=0
+    )
+    for kind, timestamp, body in messages_of(data):
+        send(publication, kind, timestamp, body, clock.monotonic())
+    segmenter.end()
+    if not segmenter.is_ready:
+        return
+    assert hls.multivariant_playlist("x", segmenter.tracks, peak_bps=segmenter.peak_bps).isascii()
+    playlist = segmenter.playlist.decode()
+    for name in re.findall(r"^(\d+)\.m4s$", playlist, re.MULTILINE):
+        segment = segmenter.segment(int(name))
+        assert segment is not None
+        assert boxes.read_segment(segment)
+    for name in re.findall(r"init-(\d+)\.mp4", playlist):
+        init = segmenter.init(int(name))
+        assert init is not None
+        assert boxes.read(init)
 
 
 def read_file(data: list[bytes]) -> tuple[list[flv.Tag], bool]:
@@ -235,4 +267,5 @@ TARGETS: Final[dict[str, Target]] = {
     "chunks": chunks,
     "files": files,
     "gateway": gateway,
+    "segments": segments,
 }

@@ -10,7 +10,7 @@ from penstock.link.messages import Usage
 from penstock.model import StreamId
 
 # Anybody who may publish makes as many names as he likes.
-MAX_STREAMS: Final = 10_000
+MAX_STREAMS: Final = 1000
 
 
 class UsageLedger:
