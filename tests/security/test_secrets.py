@@ -7,6 +7,7 @@ import json
 import os
 import sys
 import time
+import urllib.request
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -86,6 +87,11 @@ def command_lines(pid: int) -> str:
 
 async def rtmp(server: Server) -> RtmpClient:
     return await RtmpClient.open(int(server.rtmp_url("").split(":")[2].partition("/")[0]))
+
+
+def read_url(url: str) -> str:
+    with urllib.request.urlopen(url, timeout=10) as answer:
+        return str(answer.read(), "utf-8")
 
 
 async def publishes(server: Server, secrets: Secrets) -> RtmpClient:
@@ -172,6 +178,9 @@ async def test_23_no_key_and_no_signature_is_told_to_anybody(serve: Serve) -> No
     await plays(server, secrets)
     request_id = await calls(server, secrets)
     verbs(server, secrets)
+    metrics = await asyncio.to_thread(read_url, f"{server.watch_url}/metrics")
+    assert "penstock_" in metrics
+    secrets.look("metrics", metrics)
     explained = admin.Server(server.data_dir).ask(Explain(request_id=request_id))
     assert explained.string_to_sign
     secrets.look("explained", json.dumps([explained.rule, explained.canonical_request, explained.string_to_sign]))
