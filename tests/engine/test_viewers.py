@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import pytest
 from msgspec import structs
 
@@ -305,3 +308,21 @@ def test_who_waits_too_long_gives_up(house: House) -> None:
     house.pass_time(0.1)
     house.pass_time(9)
     assert given_up == ["one"]
+
+
+def test_what_was_packed_goes_with_its_last_player_and_not_when_the_collector_comes(house: House) -> None:
+    """Segments are megabytes, and the engine's collector looks rarely."""
+    gc.disable()
+    try:
+        publication = house.on_air(keys=5)
+        segmenter = weakref.ref(house.open().segmenter)
+        house.open()
+        house.hub.end(publication, EndReason.LEFT, "")
+        house.pass_time(HUB.keep_players_s)
+        assert segmenter() is not None  # its players may read to the end
+        house.pass_time(ONLINE_S)
+        assert len(house.viewers) == 0
+        del publication
+        assert segmenter() is None
+    finally:
+        gc.enable()

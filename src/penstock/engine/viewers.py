@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import secrets
+import weakref
 from collections import Counter
 from collections.abc import Callable
 from typing import Final
@@ -40,7 +41,7 @@ class Viewer:
         self.stream = stream
         self.client = client
         self.domain = domain
-        self.outlet = Outlet(_send_nothing, self, 0)
+        self.outlet = self._new_outlet()
         self.seen_s = 0.0  # when it last asked for something
         self.is_gone = False  # thrown out: it gets nothing more
         self.answering: dict[object, Callable[[str], None]] = {}  # what ends each answer that is on its way
@@ -65,6 +66,16 @@ class Viewer:
             return False
         self._player, self._segmenter = found
         return True
+
+    def watch_again(self, hub: Hub) -> None:
+        """Play what is on air under the same name now."""
+        self.leave(hub)
+        self.outlet = self._new_outlet()
+        self.watch(hub)
+
+    def _new_outlet(self) -> Outlet:
+        # Not to be held by what it holds: with it go a stream's segments, megabytes that the collector finds late.
+        return Outlet(_send_nothing, weakref.proxy(self), 0)
 
     def leave(self, hub: Hub) -> None:
         """It plays no more; what it was sent is counted. Leaving again counts what it was sent since."""
@@ -136,9 +147,7 @@ class Viewers:
         viewer.seen_s = self._clock.monotonic()
         if viewer.is_over and self._hub.is_playable(viewer.stream):
             # Its stream ended, and is on air again; a player that asks still wants it.
-            viewer.leave(self._hub)
-            viewer.outlet = Outlet(_send_nothing, viewer, 0)
-            viewer.watch(self._hub)
+            viewer.watch_again(self._hub)
         return viewer
 
     def ended(self, viewer: Viewer, why: str, *, at_once: bool) -> None:
