@@ -35,6 +35,10 @@ GC_THRESHOLD: Final = 100_000
 # Tells a child that the server is ending: the engine lets its streams end, and then ends by itself.
 DRAIN: Final = signal.SIGUSR1
 
+# A control process that answered before its engine told it what is on air would say that nothing is. Without an
+# engine it answers all the same after so long: bans and histories need none.
+ENGINE_FIRST_S: Final = 1.0
+
 # Where both want the same core, media goes first: a third of the engine's share is left for control, so that calls
 # wait and frames do not.
 CONTROL_NICE: Final = 5
@@ -102,11 +106,14 @@ async def _control(boot: Boot, stop: asyncio.Event) -> AsyncIterator[None]:
     file = Path(boot.config_file) if boot.config_file is not None else None
     control = await Control.open(_latest(boot, file), file=file, dev=boot.dev)
     try:
-        control.start(listeners)
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGHUP, control.reload_soon)
         loop.add_signal_handler(DRAIN, control.drain)
         following = asyncio.create_task(control.follow(Path(boot.link_path)))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(ENGINE_FIRST_S):
+                await control.engine.connected.wait()
+        control.start(listeners)
         await control.engine.connected.wait()
         yield
         following.cancel()
