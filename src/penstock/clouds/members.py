@@ -205,7 +205,7 @@ def _bounds(node: Any) -> str:
     if low is not None and high is not None:
         return f" from {low} to {high}"
     if low is not None:
-        return f" of at least {low}"
+        return f" of at least {low}" + (f" and below {node.lt}" if node.lt is not None else "")
     return f" of at most {high}" if high is not None else ""
 
 
