@@ -183,7 +183,7 @@ async def test_another_accounts_key_sees_and_touches_nothing(own: Server, ffmpeg
     publisher = await ffmpeg.publish(sample, url(own), loop=True)
     # Its clients share their keys in one process: one after the other.
     other = Volc(Official(own.api_url, OTHER_KEY))
-    for action, members in {
+    asked: dict[str, Mapping[str, Any]] = {
         LIVE: {**PAGE, "Vhost": "one"},
         CLOSED: {**PAGE, **around_now(), "Domain": "push.one.test"},
         FORBIDDEN: {**PAGE, "Vhost": "one"},
@@ -191,7 +191,8 @@ async def test_another_accounts_key_sees_and_touches_nothing(own: Server, ffmpeg
         "ForbidStream": BY_DOMAIN,
         "ResumeStream": STREAM,
         STATE: STREAM,
-    }.items():
+    }
+    for action, members in asked.items():
         assert await other.refusal(action, members) == "RequestForbidden"
     assert await other.rows(LIVE) == []
     assert await other.rows(FORBIDDEN) == []
@@ -269,8 +270,7 @@ async def test_ours_does_the_same(own: Server, ffmpeg: Ffmpeg, sample: Path) -> 
     publisher = await ffmpeg.publish(sample, url(own), loop=True)
 
     def steps() -> None:
-        keys = {"access_key": KEY.access_key, "secret_key": KEY.secret_key}
-        with Volcengine(**keys, endpoint=own.api_url) as volc:
+        with Volcengine(access_key=KEY.access_key, secret_key=KEY.secret_key, endpoint=own.api_url) as volc:
             live = volc.wait_live(vhost="one", app="live", stream="cam", timeout_s=10)
             assert live.domain == "push.one.test"
             volc.forbid_stream(vhost="one", app="live", stream="cam")

@@ -16,6 +16,7 @@ from msgspec import Struct, structs
 
 from penstock.api.admin import AdminApp
 from penstock.api.asgi import GatewayApp
+from penstock.api.dialects import LARGE_TARGETS
 from penstock.api.gateway import Gateway
 from penstock.api.http import HttpServer
 from penstock.api.kingsoft import handlers as kingsoft
@@ -156,7 +157,9 @@ class Control:
             tallies=self.live.tallies,
         )
         proxies = tuple(ipaddress.ip_network(network) for network in self.config.api.trusted_proxies)
-        server = HttpServer(GatewayApp(gateway.answer), HttpPolicy(trusted_proxies=proxies))
+        server = HttpServer(
+            GatewayApp(gateway.answer), HttpPolicy(trusted_proxies=proxies, large_targets=LARGE_TARGETS)
+        )
         self._servers.append(server)
         if (plain := listeners.get("api")) is not None:
             server.listen(plain)
