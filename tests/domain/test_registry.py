@@ -48,7 +48,7 @@ async def test_a_domain_is_found_by_its_name_alone_among_those_of_its_account(li
     assert registry.domain_of("1", "PUSH2.demo.test").vhost == "demo"
     assert registry.domain_of("1", "pull.demo.test").kind == "pull"
     for kind in ("pull", "push"):
-        await live.store.put_domain(Domain(vhost="signed", name="both.test", kind=kind))  # type: ignore[arg-type]
+        await live.store.put_domain(Domain(vhost="signed", name="both.test", kind=kind))
     await registry.load(live.store)
     assert registry.domain_of("1", "both.test").kind == "push"
     for account, name in (("2", "push.demo.test"), ("1", "push.other.test"), ("1", "nosuch.test"), ("1", "")):
