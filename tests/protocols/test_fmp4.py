@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from penstock.protocols.codecs.setup import parse_audio_config, parse_video_config
+from penstock.protocols.codecs.parse import parse_audio_config, parse_video_config
 from penstock.protocols.flv import AUDIO, VIDEO, TagReader
 from penstock.protocols.flvbody import audio_body, coded_picture, coded_sound, video_body
 from penstock.protocols.fmp4 import AudioTrack, Run, Sample, VideoTrack, init_segment, media_segment

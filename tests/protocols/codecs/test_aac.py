@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from penstock.errors import CodecError
 from penstock.protocols.codecs import aac
-from penstock.protocols.codecs.setup import AudioSetup, parse_audio_config
+from penstock.protocols.codecs.parse import parse_audio_config
+from penstock.protocols.codecs.setup import AudioSetup
 from tests.protocols.codecs.tools import Bits, captures
 
 CASES = captures("aac")

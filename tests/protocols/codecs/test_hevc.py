@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from penstock.errors import CodecError
 from penstock.protocols.codecs import hevc
-from penstock.protocols.codecs.setup import VideoSetup, parse_video_config
+from penstock.protocols.codecs.parse import parse_video_config
+from penstock.protocols.codecs.setup import VideoSetup
 from tests.protocols.codecs.tools import Bits, captures, escape, pixels_of, rate_of
 
 CASES = captures("hevc")
