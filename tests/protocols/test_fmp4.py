@@ -179,7 +179,7 @@ video_runs = st.builds(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(video_runs, st.integers(0, 2**40))
 def test_any_samples_come_back(run: Run, number: int) -> None:
     (got,) = read_segment(media_segment(number, [run]))
