@@ -185,7 +185,7 @@ class Media(Section, frozen=True, kw_only=True):
     """RTMP in TLS: publishers and players."""
 
     http_listen: Listener = "127.0.0.1:8081"
-    """HTTP players: `/{app}/{stream}.flv` and `/{app}/{stream}.m3u8`."""
+    """HTTP players: `/{app}/{stream}.flv`, `/{app}/{stream}.m3u8`, and a page that plays at `/{app}/{stream}`."""
 
     https_listen: Listener = "127.0.0.1:8444"
     """HTTP players in TLS: a page that came by https can play nothing else."""

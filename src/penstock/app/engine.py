@@ -24,7 +24,7 @@ from penstock.link import socket as link_socket
 from penstock.link.messages import EndReason
 from penstock.model import Clock, SystemClock
 from penstock.servers.door import Connection, Door, DoorPolicy, Guests
-from penstock.servers.hls import http_connection
+from penstock.servers.play import http_connection
 from penstock.servers.rtmp import RtmpRooms, rtmp_connection
 from penstock.servers.wire import Wire
 
