@@ -332,7 +332,12 @@ class Network(Section, frozen=True, kw_only=True):
 
     allow_private: Networks = ()
     """Private networks that relays, forwards, pulls and callbacks may reach, such as `127.0.0.0/8`; all others are
-    refused, so that a URL from outside opens nothing inside."""
+    refused, so that a URL from outside opens nothing inside. Streams of this very server are behind such an address,
+    too."""
+
+    ca_file: File = None
+    """Certificates (PEM) of authorities that are believed besides the system's, when `rtmps` and `https` servers are
+    called."""
 
 
 class Retention(Section, frozen=True, kw_only=True):
@@ -477,7 +482,10 @@ def _anchored(config: Config, folder: Path) -> Config:
         tls_cert=config.api.tls_cert and folder / config.api.tls_cert,
         tls_key=config.api.tls_key and folder / config.api.tls_key,
     )
-    return msgspec.structs.replace(config, data_dir=folder / config.data_dir, api=api)
+    network = msgspec.structs.replace(
+        config.network, ca_file=config.network.ca_file and folder / config.network.ca_file
+    )
+    return msgspec.structs.replace(config, data_dir=folder / config.data_dir, api=api, network=network)
 
 
 # --- Rules that span several settings ---------------------------------------------------------
