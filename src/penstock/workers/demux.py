@@ -160,8 +160,7 @@ class _Times:
         assert stream.time_base is not None
         self._base = stream.time_base
         self._is_video = stream.type == "video"
-        rate = cast(Any, stream).average_rate if self._is_video else None
-        self._frame = 1 / Fraction(rate) if rate else Fraction(0)
+        self._frame = _frame_of(stream)
         self._waiting: list[Packet[Any]] = []  # that came without a dts, ahead of the first that has one
         self._last_dts: Fraction | None = None
         self._last_duration = Fraction(0)
@@ -200,6 +199,15 @@ class _Times:
         return Unit(packet, self._is_video, dts, pts, duration, packet.is_keyframe)
 
 
+def _frame_of(stream: Stream) -> Fraction:
+    """Return how long a track's frames are by what its container or codec says, in seconds; 0 if neither does."""
+    known = cast(Any, stream)
+    if stream.type == "video":
+        return 1 / Fraction(known.average_rate) if known.average_rate else Fraction(0)
+    samples, rate = known.codec_context.frame_size, known.codec_context.sample_rate
+    return Fraction(samples, rate) if samples and rate else Fraction(0)
+
+
 class translated:  # noqa: N801  reads as a word of the statement
     """`with translated():` libav's errors become ours; ours that passed through libav stay themselves."""
 
@@ -212,5 +220,5 @@ class translated:  # noqa: N801  reads as a word of the statement
         if isinstance(error, PenstockError | CodecError):
             raise MediaError(str(error)) from error
         if isinstance(error, av.FFmpegError | ValueError | OSError | IndexError):
-            words = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+            words = getattr(error, "strerror", None) or str(error)
             raise MediaError(f"the file cannot be read: {words}") from error

@@ -37,17 +37,13 @@ class Door:
         self._wait, self._on_error = wait, on_error
         self._socket: socket.socket | None = None
         self._headers: dict[Kind, bytes] = {}
-        self._gop: list[bytes] = []
+        # The frames since a key frame; None: they were too many, and a listener waits for the next one.
+        self._gop: list[bytes] | None = []
         self._gop_bytes = 0
-        self._has_gop = False  # the frames since a key frame are all there
         self._pause_s = FIRST_PAUSE_S
-        self.bytes_out = 0
 
     def send(self, frames: list[Frame]) -> bool:
-        """Hand frames over, all of them or, after a stop, not; False when the worker is to stop."""
-        # In small steps: what is remembered has to be what the engine was sent.
-        for frame in frames:
-            self._remember(frame)
+        """Hand frames over; False when the worker is to stop, and then they may not have gone."""
         data = b"".join(frame.tag for frame in frames)
         is_fresh = self._socket is None
         while True:
@@ -55,7 +51,8 @@ class Door:
                 return False
             assert self._socket is not None
             try:
-                self._socket.sendall(self._opening() if is_fresh else data)
+                # What was on its way when the last connection broke goes again, behind what it stands on.
+                self._socket.sendall(self._opening(frames) if is_fresh else data)
             except OSError as error:
                 self._break(f"the engine's relay door: {error.strerror or error}")
                 is_fresh = True
@@ -63,10 +60,12 @@ class Door:
                     return False
                 self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
             else:
-                self.bytes_out += len(data)
-                if not is_fresh:
-                    self._pause_s = FIRST_PAUSE_S
-                return True
+                break
+        if not is_fresh:
+            self._pause_s = FIRST_PAUSE_S
+        for frame in frames:
+            self._remember(frame)
+        return True
 
     def close(self) -> None:
         if self._socket is not None:
@@ -77,22 +76,28 @@ class Door:
     def _remember(self, frame: Frame) -> None:
         if frame.is_header:
             self._headers[frame.kind] = frame.tag
-            if self._has_gop and frame.kind is not Kind.VIDEO:
-                self._gop.append(frame.tag)
+            # In the middle of a GOP only sound's header belongs there; a picture's begins the next one.
+            if frame.kind is Kind.AUDIO:
+                self._keep(frame)
             return
         if frame.is_key:
-            self._gop, self._gop_bytes, self._has_gop = [], 0, True
-        if self._has_gop:
-            self._gop.append(frame.tag)
-            self._gop_bytes += len(frame.tag)
-            if self._gop_bytes > MAX_GOP_BYTES:
-                self._gop, self._has_gop = [], False
+            self._gop, self._gop_bytes = [], 0
+        self._keep(frame)
 
-    def _opening(self) -> bytes:
-        """Return what a new connection begins with; it holds the frames that are being sent."""
+    def _keep(self, frame: Frame) -> None:
+        if self._gop is None:
+            return
+        self._gop.append(frame.tag)
+        self._gop_bytes += len(frame.tag)
+        if self._gop_bytes > MAX_GOP_BYTES:
+            self._gop = None
+
+    def _opening(self, frames: list[Frame]) -> bytes:
+        """Return what a new connection begins with, up to the last of `frames`."""
         order = (Kind.DATA, Kind.VIDEO, Kind.AUDIO)
         headers = [self._headers[kind] for kind in order if kind in self._headers]
-        return b"".join((flv.file_header(audio=True, video=True), *headers, *self._gop))
+        tags = [frame.tag for frame in frames]
+        return b"".join((flv.file_header(audio=True, video=True), *headers, *(self._gop or ()), *tags))
 
     def _connect(self) -> bool:
         while True:

@@ -31,6 +31,7 @@ class Writer:
 
     def __init__(self) -> None:
         self._setups: dict[bool, Setup] = {}
+        self._has_metadata = False
 
     def write(self, samples: Iterator[Timed]) -> Iterator[Frame]:
         for each in samples:
@@ -41,8 +42,11 @@ class Writer:
             yield self._frame(each, at)
 
     def _headers(self, sample: Sample, dts_ms: int, at: Position) -> Iterator[Frame]:
-        yield Frame(Kind.DATA, dts_ms, False, True, flv.tag(flv.SCRIPT, dts_ms, self._metadata()), at)
         setup = sample.setup
+        # At the beginning, and with each new picture: sound's own header says all of it.
+        if sample.is_video or not self._has_metadata:
+            self._has_metadata = True
+            yield Frame(Kind.DATA, dts_ms, False, True, flv.tag(flv.SCRIPT, dts_ms, self._metadata()), at)
         if sample.is_video:
             body = flvwrite.video_header(setup.codec, setup.record)
             yield Frame(Kind.VIDEO, dts_ms, False, True, flv.tag(flv.VIDEO, dts_ms, body), at)

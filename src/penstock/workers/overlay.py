@@ -11,7 +11,6 @@ from av.video.frame import VideoFrame
 
 from penstock.errors import MediaError
 from penstock.link.relaying import Overlay
-from penstock.workers.demux import translated
 
 MAX_BYTES: Final = 2 * 1024 * 1024
 MAX_SIDE: Final = 1080  # pixels
@@ -69,10 +68,12 @@ def decode_picture(data: bytes) -> VideoFrame:
         MediaError: see `check_picture`; or it does not decode, or to another size than its header said.
     """
     decoder, width, height = check_picture(data)
-    with translated():
+    try:
         context = cast(Any, av.CodecContext.create(decoder, "r"))
         context.thread_count = 1
         frames = [*context.decode(Packet(data)), *context.decode(None)]
+    except av.FFmpegError as error:
+        raise MediaError(f"the watermark does not decode: {error.strerror}") from error
     if not frames or (frames[0].width, frames[0].height) != (width, height):
         raise MediaError("the watermark does not decode")
     return cast(VideoFrame, frames[0])

@@ -95,7 +95,9 @@ class Program:
         zero, source = stretch.zero, stretch.source
 
         def position(sample: Sample) -> Position:
-            return Position(at.loop, at.clip, max(0.0, round(float(sample.end - zero), 3)))
+            # By the time of decoding, in whose order frames leave: rather one twice than one left out.
+            behind = sample.dts + (sample.duration if sample.is_video else 0)
+            return Position(at.loop, at.clip, max(0.0, round(float(behind - zero), 3)))
 
         samples = cut(source, stretch.units, stretch.part, self._paint)
         yield from self._line.lay(samples, position, is_alone=source.video is None or source.audio is None)

@@ -205,6 +205,8 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group; ending is control's business
     cage.enter(parent=args.parent, memory_mib=args.memory_mib, nice=args.nice)
     set_up_logging(args.log_level, args.log_format, "relay")
+    # It tells of each request, with all of its URL, which may be signed.
+    logging.getLogger("httpx2").setLevel(logging.WARNING)
     av.logging.set_level(None)  # its words hold what files say
     try:
         job = msgspec.json.decode(sys.stdin.buffer.readline(MAX_JOB), type=RelayJob)
