@@ -14,13 +14,15 @@
     │   ├── FlvError
     │   ├── HlsError
     │   ├── HttpError           (carries the HTTP status to answer)
+    │   ├── Mp4Error
     │   └── RtmpError
     ├── RequestRefused          an API call turned away before any action
     │   ├── MalformedRequest    not a request of that cloud: JSON, encodings, sizes
-    │   ├── MissingKey, MissingSignature, MissingTime, MissingOperation
+    │   ├── MissingKey, MissingSignature, MissingTime, MissingScope, MissingOperation
     │   ├── UnknownKey
     │   ├── BadSignature        (carries what explain shows)
     │   │   └── BadScope        signed for another day, service or algorithm
+    │   ├── UnknownService      signed for a service that is not here
     │   ├── ExpiredRequest      its time is too far from ours, either way
     │   └── UnknownOperation    no such operation, or two at once
     ├── DomainError             understood, and refused
@@ -32,6 +34,7 @@
     │   ├── Unavailable         nobody could decide in time
     │   ├── InvalidField        (field, value, wanted)
     │   │   ├── MissingField
+    │   │   ├── WrongType, WrongFormat
     │   │   └── UnknownField
     │   ├── NotFound
     │   │   ├── UnknownVhost    no such vhost of this account
@@ -108,6 +111,10 @@ class HttpError(ProtocolError):
         self.status = status
 
 
+class Mp4Error(ProtocolError):
+    """Bytes that are not MP4 as we write it."""
+
+
 class RtmpError(ProtocolError):
     """Bytes that are not RTMP, or that pass one of the reader's bounds."""
 
@@ -177,6 +184,10 @@ class MissingTime(RequestRefused):
     """The request does not say when it was signed."""
 
 
+class MissingScope(RequestRefused):
+    """The request does not say what its key was derived for, or which of its parts are signed."""
+
+
 class MissingOperation(RequestRefused):
     """The request does not say what to do; the message names the missing part."""
 
@@ -200,6 +211,10 @@ class BadSignature(RequestRefused):
 
 class BadScope(BadSignature):
     """Signed with another algorithm, or for another day or service."""
+
+
+class UnknownService(RequestRefused):
+    """Signed for a service that is not here."""
 
 
 class ExpiredRequest(RequestRefused):
@@ -228,6 +243,14 @@ class MissingField(InvalidField):
         self.field = field
         self.value = None
         self.wanted = wanted
+
+
+class WrongType(InvalidField):
+    """A parameter is of another type: text for a number, an object for a name."""
+
+
+class WrongFormat(InvalidField):
+    """A parameter is text, and does not look as it must."""
 
 
 class UnknownField(InvalidField):

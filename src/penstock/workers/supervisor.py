@@ -90,9 +90,9 @@ class Workers:
         worker = self._workers[job.id] = _Worker(process)
         worker.task = asyncio.create_task(self._watch(job, worker, on_told, on_exit))
 
-    async def stop(self, relay: str) -> None:
+    async def stop(self, id: str) -> None:
         """End a relay's worker, if there is one: politely, then not. It tells nothing any more."""
-        worker = self._workers.pop(relay, None)
+        worker = self._workers.pop(id, None)
         if worker is None:
             return
         worker.is_stopped = True
@@ -102,7 +102,7 @@ class Workers:
         if not await _ends(process, ASKED_S):
             _signal(process, signal.SIGTERM)
             if not await _ends(process, TOLD_S):
-                log.warning("the worker of relay %s does not end and is killed", relay)
+                log.warning("the worker of relay %s does not end and is killed", id)
                 _signal(process, signal.SIGKILL)
         assert worker.task is not None
         await worker.task
