@@ -224,6 +224,9 @@ class Records(Protocol):
     async def find_recording(self, number: int) -> Recording | None:
         """The recording of that number, wanted or over."""
 
+    async def recording_of(self, id: str) -> Recording | None:
+        """The recording that engines know by that id."""
+
     async def wanted_recordings(self) -> list[Recording]:
         """All that are not over, by their numbers."""
 

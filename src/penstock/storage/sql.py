@@ -181,6 +181,9 @@ class SqlRecords(Records):
     async def find_recording(self, number: int) -> Recording | None:
         return await self._read(recordings.find_recording, number)
 
+    async def recording_of(self, id: str) -> Recording | None:
+        return await self._read(recordings.recording_of, id)
+
     async def wanted_recordings(self) -> list[Recording]:
         return await self._read(recordings.wanted_recordings)
 

@@ -16,6 +16,7 @@ from penstock.storage.schema import recordings
 
 c = recordings.c
 FIND = select(recordings).where(c.number == bindparam("of_number"))
+OF_ID = select(recordings).where(c.id == bindparam("of_id"))
 WANTED = select(recordings).where(c.ended_at.is_(None)).order_by(c.number)
 NOTE = recordings.update().where(c.number == bindparam("of_number"))
 END = NOTE.where(c.ended_at.is_(None))
@@ -43,6 +44,10 @@ def end_recording(connection: Connection, number: int, at: datetime, state: Stat
 
 def find_recording(connection: Connection, number: int) -> Recording | None:
     return first_of(connection, Recording, FIND, of_number=number)
+
+
+def recording_of(connection: Connection, id: str) -> Recording | None:
+    return first_of(connection, Recording, OF_ID, of_id=id)
 
 
 def wanted_recordings(connection: Connection) -> list[Recording]:
@@ -74,8 +79,3 @@ def _conditions(query: RecordingQuery) -> list[ColumnElement[bool]]:
     if query.until is not None:
         conditions.append(c.from_at < query.until)
     return conditions
-
-
-def count_wanted(connection: Connection, account: str) -> int:
-    statement = select(func.count()).where(c.account == account, c.ended_at.is_(None), c.always.is_(False))
-    return connection.scalar(statement) or 0
