@@ -49,7 +49,8 @@ def source(name: str, wire: Wire) -> str:
     bodies = [_class(name, wire, operations, is_async=is_async) for is_async in (False, True)]
     text = "\n\n".join(bodies)
     modules = sorted({operation.__module__.rpartition(".")[2] for operation in operations})
-    imports = f"from {wire.__name__.rpartition('.')[0]} import {', '.join(modules)}"
+    package = operations[0].__module__.rpartition(".")[0]
+    imports = f"from {package} import {', '.join(modules)}"
     typing = ", ".join(word for word in ("Any", "Literal", "Unpack") if re.search(rf"\b{word}\[?", text))
     head = HEAD.format(cloud=wire.CLOUD, typing=typing, imports=imports)
     if "@paged" in text:
