@@ -6,18 +6,23 @@
     ├── ConfigError             a setting is unknown, wrong, or cannot be used here
     │   └── NoKeys              nowhere are there keys to sign a call with
     ├── LinkError               control and engine cannot (or may not) talk to each other
+    ├── PeerError               whom we called is not to be reached, breaks off or refuses
+    ├── MediaError              what a relay is to play cannot be read, or changed meanwhile
     ├── ProtocolError           the peer broke a wire protocol; its connection closes
     │   ├── AmfError
     │   ├── CodecError          a codec's own header does not parse
     │   ├── FlvError
+    │   ├── HlsError
     │   ├── HttpError           (carries the HTTP status to answer)
+    │   ├── Mp4Error
     │   └── RtmpError
     ├── RequestRefused          an API call turned away before any action
     │   ├── MalformedRequest    not a request of that cloud: JSON, encodings, sizes
-    │   ├── MissingKey, MissingSignature, MissingTime, MissingOperation
+    │   ├── MissingKey, MissingSignature, MissingTime, MissingScope, MissingOperation
     │   ├── UnknownKey
     │   ├── BadSignature        (carries what explain shows)
     │   │   └── BadScope        signed for another day, service or algorithm
+    │   ├── UnknownService      signed for a service that is not here
     │   ├── ExpiredRequest      its time is too far from ours, either way
     │   └── UnknownOperation    no such operation, or two at once
     ├── DomainError             understood, and refused
@@ -29,6 +34,7 @@
     │   ├── Unavailable         nobody could decide in time
     │   ├── InvalidField        (field, value, wanted)
     │   │   ├── MissingField
+    │   │   ├── WrongType, WrongFormat
     │   │   ├── UnknownField
     │   │   ├── WrongStart      of a span of time
     │   │   ├── WrongEnd
@@ -49,6 +55,7 @@
     │   ├── Denied              the key may not do that
     │   ├── LimitExceeded       too many calls, or too many of a thing
     │   │   └── TooManyRecordings
+    │   ├── NetworkRefused      an address or URL that this server connects to for nobody
     │   └── DryRun              it would have worked
     └── CallError               SDK side
         ├── TransportError      no answer
@@ -78,6 +85,14 @@ class LinkError(PenstockError):
     """Control and engine cannot, or may not, talk to each other."""
 
 
+class PeerError(PenstockError):
+    """Whom we called could not be reached, broke the connection off, or refused what we wanted."""
+
+
+class MediaError(PenstockError):
+    """A file or a live source that a relay is to play cannot be read, or became another one meanwhile."""
+
+
 class ProtocolError(PenstockError):
     """The peer broke a wire protocol; nothing more can be read from it."""
 
@@ -94,12 +109,20 @@ class FlvError(ProtocolError):
     """Bytes that are not FLV."""
 
 
+class HlsError(ProtocolError):
+    """Text that is no HLS playlist, passes the reader's bounds, or names what is not supported."""
+
+
 class HttpError(ProtocolError):
     """A request that cannot be served; `status` is the answer it gets."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
         self.status = status
+
+
+class Mp4Error(ProtocolError):
+    """Bytes that are not MP4 as we write it."""
 
 
 class RtmpError(ProtocolError):
@@ -171,6 +194,10 @@ class MissingTime(RequestRefused):
     """The request does not say when it was signed."""
 
 
+class MissingScope(RequestRefused):
+    """The request does not say what its key was derived for, or which of its parts are signed."""
+
+
 class MissingOperation(RequestRefused):
     """The request does not say what to do; the message names the missing part."""
 
@@ -194,6 +221,10 @@ class BadSignature(RequestRefused):
 
 class BadScope(BadSignature):
     """Signed with another algorithm, or for another day or service."""
+
+
+class UnknownService(RequestRefused):
+    """Signed for a service that is not here."""
 
 
 class ExpiredRequest(RequestRefused):
@@ -222,6 +253,14 @@ class MissingField(InvalidField):
         self.field = field
         self.value = None
         self.wanted = wanted
+
+
+class WrongType(InvalidField):
+    """A parameter is of another type: text for a number, an object for a name."""
+
+
+class WrongFormat(InvalidField):
+    """A parameter is text, and does not look as it must."""
 
 
 class UnknownField(InvalidField):
@@ -304,6 +343,10 @@ class Denied(DomainError):
 
 class LimitExceeded(DomainError):
     """Too many calls in a span of time, or too many of a thing."""
+
+
+class NetworkRefused(DomainError):
+    """A URL or an address that nobody makes this server connect to."""
 
 
 class TooManyRecordings(LimitExceeded):
