@@ -38,6 +38,7 @@ from penstock.domain.engines import EngineLink
 from penstock.domain.explain import Explanations
 from penstock.domain.journal import Journal
 from penstock.domain.live import Live, Rules
+from penstock.domain.recording_urls import KEY_NAME, FileUrls
 from penstock.domain.registry import Registry
 from penstock.domain.sessions import Sessions
 from penstock.domain.usage import UsageLedger
@@ -132,6 +133,7 @@ class Control:
         await self._seed(self.config)
         await live.bans.load(live.store, live.clock.now())
         await live.recordings.load(live.store)
+        live.file_urls = FileUrls(await live.store.secret(KEY_NAME))
         for row in await live.store.open_sessions():
             live.sessions.adopt(records.session_of(row))
 
