@@ -43,6 +43,7 @@ ZERO_IS_ABSENT: Final = Meta(extra={"zero is absent": True})
 IN_QUERY: Final = Meta(extra={"place": Place.QUERY})
 IN_PATH: Final = Meta(extra={"place": Place.PATH})
 IN_HEADER: Final = Meta(extra={"place": Place.HEADER})
+ANY_CASE: Final = Meta(extra={"any case": True})  # a word that is read in upper and lower case
 
 
 class Member(Struct, frozen=True, kw_only=True):
@@ -56,6 +57,7 @@ class Member(Struct, frozen=True, kw_only=True):
     wanted: str  # what it may hold, to follow "must be"
     place: Place | None  # None: where the operation's method says
     zero_is_absent: bool
+    any_case: bool
 
 
 @cache
@@ -75,6 +77,7 @@ def _member(field: msgspec.structs.FieldInfo) -> Member:
         wanted=describe(inspect.type_info(field.type)),
         place=found.get("place"),
         zero_is_absent=found.get("zero is absent", False),
+        any_case=found.get("any case", False),
     )
 
 
