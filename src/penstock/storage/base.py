@@ -18,6 +18,7 @@ from datetime import datetime
 from typing import Protocol
 
 from penstock.model import StreamId
+from penstock.storage.relay_base import NoticeRecords, RelayRecords
 from penstock.storage.rows import (
     AccessKey,
     Account,
@@ -40,7 +41,7 @@ from penstock.storage.rows import (
 )
 
 
-class Records(Protocol):
+class Records(RelayRecords, NoticeRecords, Protocol):
     """All that can be asked, alone or inside a transaction.
 
     Raises:

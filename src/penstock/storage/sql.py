@@ -19,6 +19,7 @@ from penstock.model import StreamId
 from penstock.storage import migrations, sqlite
 from penstock.storage.base import Records, Store
 from penstock.storage.queries import bans, evidence, owners, seeding, sessions, sweeping
+from penstock.storage.relay_sql import SqlRelayRecords
 from penstock.storage.rows import (
     AccessKey,
     Account,
@@ -47,7 +48,7 @@ T = TypeVar("T")
 Query = Callable[Concatenate[Connection, P], T]
 
 
-class SqlRecords(Records):
+class SqlRecords(SqlRelayRecords, Records):
     """Every call but the store's own; `_read` and `_write` say where it is done."""
 
     @abstractmethod
@@ -206,6 +207,8 @@ class SqlStore(SqlRecords, Store):
             bans=await self._sweep(sweeping.sweep_bans, retention),
             refusals=await self._sweep(sweeping.sweep_refusals, retention),
             explained=await self._sweep(sweeping.sweep_explained, retention),
+            relays=await self._sweep(sweeping.sweep_relays, retention),
+            notices=await self._sweep(sweeping.sweep_notices, retention),
         )
 
     async def _sweep(self, step: Callable[[Connection, Retention], int], retention: Retention) -> int:
