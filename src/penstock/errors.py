@@ -6,6 +6,7 @@
     ├── ConfigError             a setting is unknown, wrong, or cannot be used here
     │   └── NoKeys              nowhere are there keys to sign a call with
     ├── LinkError               control and engine cannot (or may not) talk to each other
+    ├── PeerError               whom we called is not to be reached, breaks off or refuses
     ├── ProtocolError           the peer broke a wire protocol; its connection closes
     │   ├── AmfError
     │   ├── CodecError          a codec's own header does not parse
@@ -39,6 +40,7 @@
     │   │   └── Unchanged       the same again, at once
     │   ├── Denied              the key may not do that
     │   ├── LimitExceeded       too many calls, or too many of a thing
+    │   ├── NetworkRefused      an address or URL that this server connects to for nobody
     │   └── DryRun              it would have worked
     └── CallError               SDK side
         ├── TransportError      no answer
@@ -66,6 +68,10 @@ class NoKeys(ConfigError):
 
 class LinkError(PenstockError):
     """Control and engine cannot, or may not, talk to each other."""
+
+
+class PeerError(PenstockError):
+    """Whom we called could not be reached, broke the connection off, or refused what we wanted."""
 
 
 class ProtocolError(PenstockError):
@@ -258,6 +264,10 @@ class Denied(DomainError):
 
 class LimitExceeded(DomainError):
     """Too many calls in a span of time, or too many of a thing."""
+
+
+class NetworkRefused(DomainError):
+    """A URL or an address that nobody makes this server connect to."""
 
 
 class DryRun(DomainError):
