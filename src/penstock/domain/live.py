@@ -11,11 +11,13 @@ from penstock.domain.bantable import BanTable
 from penstock.domain.clock import DomainClock
 from penstock.domain.journal import Journal
 from penstock.domain.registry import Registry
+from penstock.domain.relays.board import RelayBoard
 from penstock.domain.sessions import Sessions
 from penstock.domain.tallies import Tallies
 from penstock.domain.usage import UsageLedger
 from penstock.link.messages import EndReason
 from penstock.model import StreamId
+from penstock.net.guard import Guard
 from penstock.storage.base import Store
 
 
@@ -58,3 +60,5 @@ class Live(Struct):
     usage: UsageLedger
     engine: Engine
     tallies: Tallies = field(default_factory=Tallies)
+    guard: Guard = field(default_factory=Guard)
+    relays: RelayBoard = field(default_factory=RelayBoard)
