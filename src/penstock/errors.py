@@ -15,10 +15,11 @@
     │   └── RtmpError
     ├── RequestRefused          an API call turned away before any action
     │   ├── MalformedRequest    not a request of that cloud: JSON, encodings, sizes
-    │   ├── MissingKey, MissingSignature, MissingTime, MissingOperation
+    │   ├── MissingKey, MissingSignature, MissingTime, MissingScope, MissingOperation
     │   ├── UnknownKey
     │   ├── BadSignature        (carries what explain shows)
     │   │   └── BadScope        signed for another day, service or algorithm
+    │   ├── UnknownService      signed for a service that is not here
     │   ├── ExpiredRequest      its time is too far from ours, either way
     │   └── UnknownOperation    no such operation, or two at once
     ├── DomainError             understood, and refused
@@ -30,6 +31,7 @@
     │   ├── Unavailable         nobody could decide in time
     │   ├── InvalidField        (field, value, wanted)
     │   │   ├── MissingField
+    │   │   ├── WrongType, WrongFormat
     │   │   └── UnknownField
     │   ├── NotFound
     │   │   ├── UnknownVhost    no such vhost of this account
@@ -167,6 +169,10 @@ class MissingTime(RequestRefused):
     """The request does not say when it was signed."""
 
 
+class MissingScope(RequestRefused):
+    """The request does not say what its key was derived for, or which of its parts are signed."""
+
+
 class MissingOperation(RequestRefused):
     """The request does not say what to do; the message names the missing part."""
 
@@ -190,6 +196,10 @@ class BadSignature(RequestRefused):
 
 class BadScope(BadSignature):
     """Signed with another algorithm, or for another day or service."""
+
+
+class UnknownService(RequestRefused):
+    """Signed for a service that is not here."""
 
 
 class ExpiredRequest(RequestRefused):
@@ -218,6 +228,14 @@ class MissingField(InvalidField):
         self.field = field
         self.value = None
         self.wanted = wanted
+
+
+class WrongType(InvalidField):
+    """A parameter is of another type: text for a number, an object for a name."""
+
+
+class WrongFormat(InvalidField):
+    """A parameter is text, and does not look as it must."""
 
 
 class UnknownField(InvalidField):

@@ -8,6 +8,7 @@ whatever their case, and what is missing or null becomes the type's zero. `Resul
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
@@ -124,6 +125,8 @@ def _mended(value: Any, node: inspect.Type) -> Any:
     if isinstance(node, inspect.ListType):
         items = value if isinstance(value, list) else [] if value in (None, "") else [value]
         return [_mended(each, node.item_type) for each in items]
+    if isinstance(node, inspect.DateTimeType):
+        return _mended_time(value)
     return _mended_number(value, node) if isinstance(node, inspect.IntType | inspect.FloatType) else _text(value, node)
 
 
@@ -151,6 +154,14 @@ def _mended_number(value: Any, node: inspect.IntType | inspect.FloatType) -> Any
         except (ValueError, OverflowError):
             return value
     return value
+
+
+def _mended_time(value: Any) -> Any:
+    # Volcengine's older samples have times without a zone; its documents say that all are in UTC.
+    return f"{value}Z" if isinstance(value, str) and _WITHOUT_ZONE.fullmatch(value) else value
+
+
+_WITHOUT_ZONE: Final = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?", re.ASCII)
 
 
 def _text(value: Any, node: inspect.Type) -> Any:

@@ -139,8 +139,8 @@ class DescribeClosedStreamInfoByPage(Operation[DescribeClosedStreamInfoByPageRes
 
     def __post_init__(self) -> None:
         if self.end_time_to < self.end_time_from:
-            shown = f"{self.end_time_to:%Y-%m-%dT%H:%M:%S%z}"
-            raise InvalidField("EndTimeTo", shown, f"not before EndTimeFrom, {self.end_time_from:%Y-%m-%dT%H:%M:%S%z}")
+            wanted = f"not before EndTimeFrom, {self.end_time_from.isoformat()}"
+            raise InvalidField("EndTimeTo", self.end_time_to.isoformat(), wanted)
 
 
 class ForbiddenStream(Struct, kw_only=True, rename="pascal"):
