@@ -122,6 +122,9 @@ Names = Annotated[
     Meta(min_length=1),
     Form("a list of at least one name (letters, digits, `_`, `.`, `-`)", _each(_name)),
 ]
+OptionalNames = Annotated[
+    tuple[str, ...], Form("a list of names (letters, digits, `_`, `.`, `-`), which may be empty", _each(_name))
+]
 Apps = Annotated[tuple[str, ...], Form('a list of apps, each "APP" or "VHOST/APP"', _each(_app))]
 VhostName = Annotated[str, Form("a vhost's name, or empty", lambda text: text and _name(text))]
 Host = Annotated[
@@ -356,6 +359,14 @@ class Retention(Section, frozen=True, kw_only=True):
     max_explained: Annotated[int, Meta(ge=100, le=100_000_000)] = 50_000
     """So many of them at most: anybody can send a request."""
 
+    recordings_days: Annotated[int, Meta(ge=0, le=3650)] = 0
+    """Recorded files, counted from their end; 0: until somebody removes them, as nobody else may have them. That they
+    were there stays known for `sessions_days`."""
+
+    recordings_gib: Annotated[int, Meta(ge=0, le=1_048_576)] = 0
+    """So many GiB of recorded files at most, over all accounts; above, the oldest are removed. 0: as many as the disk
+    takes."""
+
 
 class Key(Section, frozen=True, kw_only=True):
     """An access key of an account."""
@@ -397,6 +408,17 @@ class Vhost(Section, frozen=True, kw_only=True):
 
     publish_valid_s: Annotated[int, Meta(ge=0, le=31_536_000)] = 0
     """0: `wsTime` is when the URL ends; otherwise it is when the URL was made, and the URL is good for so long."""
+
+    record: Literal["", "mp4", "flv", "hls"] = ""
+    """Record every stream of this vhost whenever it is on air, as fragmented MP4, FLV or HLS; empty: only what is asked
+    for."""
+
+    record_apps: OptionalNames = ()
+    """Apps that `record` is for; an empty list: all of them."""
+
+    record_one_file: bool = False
+    """Whether a publisher that comes back within a minute goes on in the same file, with a gap; otherwise each publish
+    has its own."""
 
 
 class Account(Section, frozen=True, kw_only=True):
@@ -505,6 +527,15 @@ def _conflicts(config: Config) -> Iterator[str]:
             )
         if vhost.publish_auth == "signed" and not vhost.publish_key:
             yield f'vhost {vhost.name!r} has publish_auth = "signed" and no publish_key; give it one'
+        yield from _record_conflicts(vhost)
+
+
+def _record_conflicts(vhost: Vhost) -> Iterator[str]:
+    for app in vhost.record_apps:
+        if app not in vhost.apps:
+            yield f"vhost {vhost.name!r} has no app {app!r} to record; its apps are {', '.join(vhost.apps)}"
+    if not vhost.record and (vhost.record_apps or vhost.record_one_file):
+        yield f'vhost {vhost.name!r} says how to record, and not what as; set record = "mp4", "flv" or "hls"'
 
 
 def _listener_conflicts(config: Config) -> Iterator[str]:

@@ -32,16 +32,26 @@
     │   ├── InvalidField        (field, value, wanted)
     │   │   ├── MissingField
     │   │   ├── WrongType, WrongFormat
-    │   │   └── UnknownField
+    │   │   ├── UnknownField
+    │   │   ├── WrongStart      of a span of time
+    │   │   ├── WrongEnd
+    │   │   ├── TooShort        a span of time
+    │   │   └── WrongFileName
     │   ├── NotFound
     │   │   ├── UnknownVhost    no such vhost of this account
     │   │   ├── UnknownDomain   no such domain of this vhost
     │   │   ├── NotOnAir
-    │   │   └── NotBanned
+    │   │   ├── NotBanned
+    │   │   ├── UnknownRecording
+    │   │   └── NothingRecorded
     │   ├── Conflict
-    │   │   └── Unchanged       the same again, at once
+    │   │   ├── Unchanged       the same again, at once
+    │   │   ├── AlreadyRecorded
+    │   │   ├── AlreadyStopped
+    │   │   └── WrongState      not in the state that it is in
     │   ├── Denied              the key may not do that
     │   ├── LimitExceeded       too many calls, or too many of a thing
+    │   │   └── TooManyRecordings
     │   ├── NetworkRefused      an address or URL that this server connects to for nobody
     │   └── DryRun              it would have worked
     └── CallError               SDK side
@@ -248,6 +258,22 @@ class UnknownField(InvalidField):
         self.wanted = wanted
 
 
+class WrongStart(InvalidField):
+    """A span of time cannot begin then."""
+
+
+class WrongEnd(InvalidField):
+    """A span of time cannot end then."""
+
+
+class TooShort(InvalidField):
+    """A span of time is shorter than it may be."""
+
+
+class WrongFileName(InvalidField):
+    """A file cannot be called so."""
+
+
 class NotFound(DomainError):
     """What the request is about does not exist, or is not the caller's."""
 
@@ -268,12 +294,32 @@ class NotBanned(NotFound):
     """There is no ban to lift."""
 
 
+class UnknownRecording(NotFound):
+    """The caller's account has no recording of that number."""
+
+
+class NothingRecorded(NotFound):
+    """The recording is over, and no file came of it."""
+
+
 class Conflict(DomainError):
     """It cannot be done as things are: there already, or in use."""
 
 
 class Unchanged(Conflict):
     """The same was asked a moment ago, and changes nothing."""
+
+
+class AlreadyRecorded(Conflict):
+    """The stream is being recorded."""
+
+
+class AlreadyStopped(Conflict):
+    """The recording is over."""
+
+
+class WrongState(Conflict):
+    """The thing is there, and that cannot be done to it now."""
 
 
 class Denied(DomainError):
@@ -286,6 +332,10 @@ class LimitExceeded(DomainError):
 
 class NetworkRefused(DomainError):
     """A URL or an address that nobody makes this server connect to."""
+
+
+class TooManyRecordings(LimitExceeded):
+    """The account may not have more recordings at a time."""
 
 
 class DryRun(DomainError):

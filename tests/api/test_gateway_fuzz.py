@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penstock.clouds.contract import Credentials
@@ -17,7 +17,7 @@ from penstock.errors import MalformedRequest
 from tests.api.kit import BAN, CHECK, KEY, OTHER, House, changed, signed
 from tests.clock import START
 
-FUZZ = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+FUZZ = settings(max_examples=150)
 
 ODD_TEXTS = st.sampled_from(
     ["", "\x00", "\ud800", "\udfff", "é", "测试", "\u202e", "%", "%zz", "%ed%a0%80", "+", "&", "=", "<a>&amp;", "../..",

@@ -119,7 +119,9 @@ class Callbacks:
         next_try_at = self._clock.now() + timedelta(seconds=self._pause_s(tries))
         if next_try_at > first_try_at + GIVEN_UP_AFTER:
             self.given_up += 1
-            log.warning("callback %d (%s) is given up after %d tries: %s", notice.id, notice.event, tries, notice.answer)
+            log.warning(
+                "callback %d (%s) is given up after %d tries: %s", notice.id, notice.event, tries, notice.answer
+            )
             return replace(notice, state="given up", next_try_at=None)
         return replace(notice, next_try_at=next_try_at)
 

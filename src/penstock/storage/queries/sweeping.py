@@ -13,9 +13,11 @@ from penstock.storage.schema import (
     bans,
     deliveries,
     explained,
+    files,
     marks,
     notice_counts,
     notices,
+    recordings,
     refusals,
     relay_pictures,
     relay_progress,
@@ -68,6 +70,21 @@ def sweep_notices(connection: Connection, retention: Retention) -> int:
         gone = notice_counts.c.subject.not_in(select(notices.c.subject)) & (notice_counts.c.at < before)
         connection.execute(notice_counts.delete().where(gone))
     return swept
+
+
+def sweep_recordings(connection: Connection, retention: Retention) -> int:
+    """A recording goes with its files' rows, once none of them is on the disk."""
+    before = retention.recorded_before
+    if before is None:
+        return 0
+    c = recordings.c
+    of_it = files.c.recording == c.number
+    has_file = select(files.c.id).where(of_it, files.c.removed_at.is_(None), files.c.is_lost.is_(False)).exists()
+    due = select(c.number).where(c.ended_at < before, ~has_file).order_by(c.ended_at, c.number).limit(STEP)
+    numbers = list(connection.scalars(due))
+    connection.execute(files.delete().where(files.c.recording.in_(numbers)))
+    connection.execute(recordings.delete().where(c.number.in_(numbers)))
+    return len(numbers)
 
 
 def _sweep(
