@@ -142,6 +142,7 @@ Networks = Annotated[
     ),
 ]
 Folder = Annotated[Path, Form("the path of a folder", _path)]
+OtherFolder = Annotated[Path | None, Form("the path of a folder, or empty", lambda text: _path(text) if text else None)]
 File = Annotated[Path | None, Form("the path of a file, or empty", lambda text: _path(text) if text else None)]
 AccessKey = Annotated[str, Meta(pattern=r"\A[!-~]{1,128}\Z"), Form("1 to 128 visible ASCII characters without blanks")]
 SignOrder = Annotated[
@@ -188,7 +189,7 @@ class Media(Section, frozen=True, kw_only=True):
     """RTMP in TLS: publishers and players."""
 
     http_listen: Listener = "127.0.0.1:8081"
-    """HTTP players: `/{app}/{stream}.flv` and `/{app}/{stream}.m3u8`."""
+    """HTTP players: `/{app}/{stream}.flv`, `/{app}/{stream}.m3u8`, and a page that plays at `/{app}/{stream}`."""
 
     https_listen: Listener = "127.0.0.1:8444"
     """HTTP players in TLS: a page that came by https can play nothing else."""
@@ -295,6 +296,33 @@ class Media(Section, frozen=True, kw_only=True):
 
     stats_interval_s: Annotated[float, Meta(ge=0.1, le=60)] = 1.0
     """How often bit rates and player numbers of each stream are reported."""
+
+
+class Recording(Section, frozen=True, kw_only=True):
+    """Streams written to disk."""
+
+    dir: OtherFolder = None
+    """Folder of recordings, as `VHOST/APP/STREAM/FILE` in it; made at the first one, if the folder around it is there.
+    Empty: `recordings` in `data_dir`."""
+
+    fragment_s: Annotated[float, Meta(ge=0.2, le=10)] = 1.0
+    """Longest piece of an MP4 or FLV that is written at once: what a killed process loses at most. Shorter ones cost
+    more writes and a larger file."""
+
+    hls_segment_s: Annotated[float, Meta(ge=1, le=20)] = 8.0
+    """Longest segment of a recording in HLS; one ends with the first key frame after half of it. A killed process loses
+    the one under way."""
+
+    min_free_mib: Annotated[int, Meta(ge=0, le=1_048_576)] = 512
+    """Recordings fail when less than so much of their disk is free: bans and sessions may be written there too, and go
+    on. 0: they go on until it is full."""
+
+    queue_kib: Annotated[int, Meta(ge=1024, le=4_194_304)] = 16_384
+    """Bytes of one recording that may wait for the disk; above, it leaves out frames up to a key frame, and the file's
+    list of gaps says so. No stream waits for a disk."""
+
+    queue_total_kib: Annotated[int, Meta(ge=1024, le=1_073_741_824)] = 262_144
+    """The same of all recordings together."""
 
 
 class Storage(Section, frozen=True, kw_only=True):
@@ -446,6 +474,7 @@ class Config(Section, frozen=True, kw_only=True):
 
     api: Api = Api()
     media: Media = Media()
+    recording: Recording = Recording()
     storage: Storage = Storage()
     analytics: Analytics = Analytics()
     link: Link = Link()
@@ -453,6 +482,10 @@ class Config(Section, frozen=True, kw_only=True):
     network: Network = Network()
     retention: Retention = Retention()
     accounts: tuple[Account, ...] = msgspec.field(name="account", default=(DEMO_ACCOUNT,))
+
+    @property
+    def recordings_dir(self) -> Path:
+        return self.recording.dir or self.data_dir / "recordings"
 
     @property
     def vhosts(self) -> tuple[Vhost, ...]:
@@ -499,7 +532,8 @@ def _anchored(config: Config, folder: Path) -> Config:
         tls_cert=config.api.tls_cert and folder / config.api.tls_cert,
         tls_key=config.api.tls_key and folder / config.api.tls_key,
     )
-    return msgspec.structs.replace(config, data_dir=folder / config.data_dir, api=api)
+    recording = msgspec.structs.replace(config.recording, dir=config.recording.dir and folder / config.recording.dir)
+    return msgspec.structs.replace(config, data_dir=folder / config.data_dir, api=api, recording=recording)
 
 
 # --- Rules that span several settings ---------------------------------------------------------

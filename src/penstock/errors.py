@@ -12,6 +12,7 @@
     │   ├── CodecError          a codec's own header does not parse
     │   ├── FlvError
     │   ├── HttpError           (carries the HTTP status to answer)
+    │   ├── Mp4Error
     │   └── RtmpError
     ├── RequestRefused          an API call turned away before any action
     │   ├── MalformedRequest    not a request of that cloud: JSON, encodings, sizes
@@ -108,6 +109,10 @@ class HttpError(ProtocolError):
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
         self.status = status
+
+
+class Mp4Error(ProtocolError):
+    """Bytes that are not MP4 as we write it."""
 
 
 class RtmpError(ProtocolError):

@@ -19,7 +19,7 @@ from penstock.clouds.kingsoft import signing
 from penstock.engine.publication import Publication
 from penstock.engine.segments import Segmenter, SegmentPolicy
 from penstock.engine.stream import Stream
-from penstock.errors import AmfError, FlvError, RtmpError
+from penstock.errors import AmfError, FlvError, MalformedRequest, RtmpError
 from penstock.model import Kind, MediaPacket
 from penstock.protocols import amf0, flv, hls
 from penstock.protocols.flvbody import audio_body, video_body
@@ -244,7 +244,10 @@ def request_of(data: bytes) -> tuple[HttpRequest, bool] | None:
     request = HttpRequest(method=method, target=target, headers=Headers([("Host", HOST), *pairs]), body=body)
     if flag == 0:
         return request, False
-    return signing.sign(request, (MINE, THEIRS)[flag - 1], START), True
+    try:
+        return signing.sign(request, (MINE, THEIRS)[flag - 1], START), True
+    except MalformedRequest:  # longer than what can be signed, so it comes as it is
+        return request, False
 
 
 def gateway(data: bytes) -> None:

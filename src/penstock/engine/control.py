@@ -19,9 +19,11 @@ from msgspec import Struct
 from penstock.engine.addressing import Target, VhostTable, without_values
 from penstock.engine.hub import Hub
 from penstock.engine.publication import Publication
+from penstock.engine.recording.desk import RecordingDesk
 from penstock.engine.stream import Later, Timer
 from penstock.engine.usage import UsageMeter
 from penstock.errors import BadParameters, Unavailable
+from penstock.link import recording
 from penstock.link.channel import Channel
 from penstock.link.messages import (
     VERSION,
@@ -69,13 +71,23 @@ class _Question(Struct, eq=False):
 class ControlLink:
     """Speaks for one engine to whichever control process is there."""
 
-    def __init__(self, hub: Hub, meter: UsageMeter, clock: Clock, later: Later, admission_timeout_s: float) -> None:
+    def __init__(
+        self,
+        hub: Hub,
+        meter: UsageMeter,
+        clock: Clock,
+        later: Later,
+        admission_timeout_s: float,
+        recordings: RecordingDesk | None = None,
+    ) -> None:
+        """Without `recordings` it is an engine that records nothing, and says so to nobody."""
         self.engine = uuid.uuid4().hex
         self._hub = hub
         self._meter = meter
         self._clock = clock
         self._later = later
         self._admission_timeout_s = admission_timeout_s
+        self._recordings = recordings
         self._channel: Channel | None = None
         self._welcomed = False
         self._questions: dict[int, _Question] = {}
@@ -90,10 +102,13 @@ class ControlLink:
             log.warning("a new control process connected; the link to the old one is closed")
             self._channel.close()
         self._channel, self._welcomed = channel, False
+        if self._recordings is not None:
+            self._recordings.detach()
         channel.on_message = lambda message: self._receive(channel, message)
         channel.on_lost = lambda why: self._lose(channel, why)
         ended = tuple(told.lease.epoch for told in self._untold if isinstance(told, Ended))
-        channel.send(Hello(VERSION, self.engine, self._hub.on_air(), ended, os.getpid()))
+        recordings = self._recordings.ids if self._recordings is not None else ()
+        channel.send(Hello(VERSION, self.engine, self._hub.on_air(), ended, os.getpid(), recordings))
 
     def close(self) -> None:
         """Hand over the last usage and close the link; what was sent before still arrives."""
@@ -214,6 +229,8 @@ class ControlLink:
         self._hub.sample()
         if self._welcomed:
             self._send(Stats(self._hub.stats()))
+            if self._recordings is not None:
+                self._recordings.tell_states()
 
     def send_usage(self) -> None:
         """Hand over what was sent to players since the last time."""
@@ -254,6 +271,14 @@ class ControlLink:
             case Drop():
                 epoch = self._hub.drop(message.stream, message.reason, message.detail)
                 self._send(Dropped(message.command, epoch))
+            case (
+                recording.Record()
+                | recording.StopRecording()
+                | recording.Inspect()
+                | recording.RemoveFile()
+                | recording.FilesNoted()
+            ) if self._recordings is not None:
+                self._recordings.receive(message)
             case _:
                 log.error("the link brought a %s, which control does not send", type(message).__name__)
 
@@ -273,11 +298,15 @@ class ControlLink:
             self._send(usage)
         for question in list(self._questions.values()):
             self._put(question)
+        if self._recordings is not None:
+            self._recordings.attach(self._send)
 
     def _lose(self, channel: Channel, why: str) -> None:
         if channel is self._channel:
             log.warning("the link to control is lost: %s; streams go on", why)
             self._channel, self._welcomed = None, False
+            if self._recordings is not None:
+                self._recordings.detach()
 
 
 def _about(lease: Lease) -> dict[str, str]:
