@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from penstock.domain.caller import Caller
 from penstock.domain.live import Live
 from penstock.domain.relays.wishes import TITLE_WANTED, is_title
-from penstock.errors import Conflict, InvalidField, LimitExceeded, MissingField, NotFound
+from penstock.errors import Conflict, InvalidField, MissingField, NotFound, TooManyTasks
 from penstock.storage.base import Records
 from penstock.storage.relay_rows import GroupQuery, RelayGroup, RelayQuery, Tag
 from penstock.storage.rows import Page
@@ -34,7 +34,7 @@ async def create(live: Live, caller: Caller, name: str, *, project: str, tags: S
     Raises:
         InvalidField: the name, the project or a tag breaks a rule.
         Conflict: there is one already.
-        LimitExceeded: the account has too many.
+        TooManyTasks: the account has too many.
     """
     if not is_title(name):
         raise InvalidField("name", name, TITLE_WANTED)
@@ -157,4 +157,4 @@ def _check_tags(tags: Sequence[Tag]) -> None:
 async def _refuse_too_many(store: Records, account: str) -> None:
     number = (await store.relay_groups(GroupQuery(account=account, deleted=True, limit=0))).total
     if number >= MAX_GROUPS:
-        raise LimitExceeded(f"account {account} has {number} groups, deleted ones too; it may have {MAX_GROUPS}")
+        raise TooManyTasks(f"account {account} has {number} groups, deleted ones too; it may have {MAX_GROUPS}")

@@ -18,7 +18,7 @@ from penstock.domain.relays import groups, wishes
 from penstock.domain.relays.notices import Event, notice_of
 from penstock.domain.relays.states import IN_EFFECT, NOT_STARTED, TaskState, Trigger, require, state_of
 from penstock.domain.relays.wishes import Wish
-from penstock.errors import Denied, LimitExceeded, NotFound
+from penstock.errors import Denied, NotFound, TooManyTasks
 from penstock.storage.base import Records
 from penstock.storage.relay_rows import RelayKind, RelayProgress, RelayQuery, RelayTask, Watermark
 from penstock.storage.rows import Page
@@ -33,7 +33,7 @@ async def create(live: Live, caller: Caller, wish: Wish) -> RelayTask:
     Raises:
         MissingField, InvalidField, UnknownDomain: the wish breaks a rule (`wishes.check`).
         NotFound: there is no such group.
-        LimitExceeded: there are as many tasks as may be.
+        TooManyTasks: there are as many tasks as may be.
     """
     groups.require_named(caller, wish.group)
     target, now = wishes.check(live, caller.account, wish), live.clock.now()
@@ -73,7 +73,7 @@ async def update(live: Live, caller: Caller, id: str, wish: Wish) -> RelayTask:
     Raises:
         NotFound, Denied: as for `find`.
         MissingField, InvalidField, UnknownDomain: the wish breaks a rule (`wishes.check`).
-        LimitExceeded: there are as many tasks as may be, and this one was over.
+        TooManyTasks: there are as many tasks as may be, and this one was over.
     """
     groups.require_named(caller, wish.group)
     target, now = wishes.check(live, caller.account, wish), live.clock.now()
@@ -133,7 +133,7 @@ async def restart(live: Live, caller: Caller, id: str, *, group: str = "", from_
     Raises:
         NotFound, Denied: as for `find`.
         Conflict: it is not stopped.
-        LimitExceeded: there are as many tasks as may be.
+        TooManyTasks: there are as many tasks as may be.
     """
     now = live.clock.now()
     async with live.store.transaction() as store:
@@ -279,23 +279,23 @@ async def _tell(store: Records, live: Live, task: RelayTask, event: Event, state
 async def _refuse_too_many(store: Records, account: str) -> None:
     kept = (await store.relays(RelayQuery(account=account, limit=0))).total
     if kept >= MAX_KEPT:
-        raise LimitExceeded(f"account {account} has {kept} relay tasks; it may have {MAX_KEPT}: delete what is over")
+        raise TooManyTasks(f"account {account} has {kept} relay tasks; it may have {MAX_KEPT}: delete what is over")
 
 
 async def _refuse_crowd(live: Live, store: Records, account: str, now: datetime) -> None:
     """Raises:
-    LimitExceeded: as many tasks as may be are neither stopped nor over.
+    TooManyTasks: as many tasks as may be are neither stopped nor over.
     """
     limits = live.relays.limits
     own = await store.count_relays(ending_after=now, account=account)
     if own >= limits.account_tasks:
-        raise LimitExceeded(
+        raise TooManyTasks(
             f"account {account} has {own} relay tasks that are neither stopped nor over; "
             f"it may have {limits.account_tasks} (relay.max_account_tasks)"
         )
     everybodys = await store.count_relays(ending_after=now)
     if everybodys >= limits.tasks:
-        raise LimitExceeded(
+        raise TooManyTasks(
             f"there are {everybodys} relay tasks that are neither stopped nor over; there may be {limits.tasks} "
             "(relay.max_tasks)"
         )
