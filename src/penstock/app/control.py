@@ -24,6 +24,7 @@ from penstock.api.operator.desk import Desk
 from penstock.api.operator.handlers import HANDLERS
 from penstock.api.policy import HttpPolicy
 from penstock.api.ratelimit import RateLimits
+from penstock.api.volcengine import handlers as volcengine
 from penstock.api.watch import Readiness, WatchApp
 from penstock.app.certificates import tls_context
 from penstock.app.timers import every
@@ -151,7 +152,7 @@ class Control:
     def _open_doors(self, listeners: Mapping[str, socket.socket]) -> None:
         clock = SystemClock()
         gateway = Gateway(
-            kingsoft.HANDLERS,
+            kingsoft.HANDLERS | volcengine.HANDLERS,
             self.live,
             find_key=self.live.registry.find_key,
             explain=self.explanations.put,
