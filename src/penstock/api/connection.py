@@ -3,7 +3,8 @@
 llhttp parses, in its strict mode; uvicorn's `RequestResponseCycle` runs the application and writes. In
 between, each request is read whole, under these rules:
 
-- a head has at most MAX_HEAD bytes and MAX_HEADER_LINES lines, a body MAX_BODY bytes, however it comes;
+- a head has at most MAX_HEAD bytes and MAX_HEADER_LINES lines, a body as many as the policy says, however it
+  comes; of bodies above MAX_BODY all connections together hold so many bytes at most;
 - each phase has its deadline, which bytes that trickle in do not move;
 - what two readers could understand in two ways is refused: two lengths, a length and chunks, trailers,
   folded lines, two hosts, a host that the target contradicts, an upgrade with a body behind it;
@@ -28,7 +29,7 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from penstock.api.forwarded import client_behind
-from penstock.api.policy import MAX_CHUNKED_BYTES, MAX_HEAD, MAX_HEADER_LINES, MAX_PIPELINED
+from penstock.api.policy import CHUNKED, MAX_HEAD, MAX_HEADER_LINES, MAX_PIPELINED
 from penstock.clouds.reading import MAX_BODY
 from penstock.errors import HttpError
 
@@ -48,7 +49,7 @@ TARGET: Final = "penstock.target"
 RESPOND: Final = "penstock.respond"
 
 _HEAD_TOO_LARGE: Final = HttpError(431, f"the head may have {MAX_HEAD} bytes and {MAX_HEADER_LINES} lines at most")
-_BODY_TOO_LARGE: Final = HttpError(413, f"the body may have {MAX_BODY} bytes at most")
+_NO_ROOM: Final = HttpError(503, "too many large bodies are under way; send it again in a moment")
 _TOO_SLOW: Final = HttpError(408, "the request took too long to come")
 
 _HOST: Final = re.compile(rb"[A-Za-z0-9._~-]+(?::\d{0,5})?|\[[0-9A-Fa-f:.]+\](?::\d{0,5})?")
@@ -127,6 +128,9 @@ class ApiConnection(HttpToolsProtocol):
         # uvicorn lets bytes follow a request that closes the connection; we want none.
         self.parser = httptools.HttpRequestParser(self)
         self._policy = server.policy
+        self._server = server
+        self._large = 0  # bytes that this connection has of the room for large bodies
+        self._too_large = HttpError(413, f"the body may have {server.policy.max_body} bytes at most")
         self._monotonic = server.monotonic
         self._peer = client
         self._behind_proxy = behind_proxy
@@ -141,6 +145,7 @@ class ApiConnection(HttpToolsProtocol):
     def _forget_request(self) -> None:
         self._head_size = 0
         self._raw_size = 0
+        self._announced = 0
         self._body = bytearray()
 
     # What the transport calls
@@ -153,6 +158,8 @@ class ApiConnection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self.pipeline.clear()
+        self._server.give_room_back(self._large)
+        self._large = 0
         self._phase = Phase.CLOSED
         self._gone()
 
@@ -192,12 +199,13 @@ class ApiConnection(HttpToolsProtocol):
         """A phase is not over with what came: from now on it has a deadline, and bounds for what the parser holds."""
         in_head = self._phase is Phase.HEAD
         if self._deadline is None:
-            self._enter(self._phase, self._policy.head_s if in_head else self._policy.body_s)
+            body_s = self._policy.body_s + self._announced * self._policy.body_s_per_byte
+            self._enter(self._phase, self._policy.head_s if in_head else body_s)
         self._raw_size += came
         if in_head and self._raw_size > MAX_HEAD:
             self._refuse(_HEAD_TOO_LARGE)
-        elif self._raw_size > MAX_HEAD + MAX_CHUNKED_BYTES:
-            self._refuse(_BODY_TOO_LARGE)
+        elif self._raw_size > MAX_HEAD + CHUNKED * self._policy.max_body:
+            self._refuse(self._too_large)
 
     # What the parser calls
 
@@ -231,14 +239,15 @@ class ApiConnection(HttpToolsProtocol):
         if self.parser.should_upgrade():
             self._give_up(HttpError(400, "nothing here can be upgraded or connected through"))
         host, length, expects = self._read_lines(version)
-        if length > MAX_BODY:
-            self._give_up(_BODY_TOO_LARGE)
+        if length > self._policy.max_body:
+            self._give_up(self._too_large)
         target = _origin_form(self.url, host)
         if target is None:
             self._give_up(HttpError(400, "the target must be a path, or a URL of the same host; ASCII, no fragment"))
         self._fill_scope(version, target)
         self._raw_size = 0
         self._enter(Phase.BODY)
+        self._announced = length
         if expects and length and self._is_next():
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
@@ -279,8 +288,12 @@ class ApiConnection(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         self._body += body
+        if len(self._body) > self._policy.max_body:
+            self._give_up(self._too_large)
+        if len(self._body) > MAX_BODY and not self._server.take_room(len(body)):
+            self._give_up(_NO_ROOM)
         if len(self._body) > MAX_BODY:
-            self._give_up(_BODY_TOO_LARGE)
+            self._large += len(body)
 
     def on_message_complete(self) -> None:
         previous = self.cycle
@@ -317,6 +330,9 @@ class ApiConnection(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         self.server_state.total_requests += 1
+        if self._large and not self.pipeline:
+            self._server.give_room_back(self._large)
+            self._large = 0
         if self.transport.is_closing():
             self._enter(Phase.CLOSED)
         elif self.pipeline:

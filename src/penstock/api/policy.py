@@ -14,7 +14,9 @@ MAX_HEAD: Final = 32 * 1024
 # The SDKs send some twelve lines, and a row of proxies adds as many again.
 MAX_HEADER_LINES: Final = 100
 # Bytes of a body in chunks of one byte each, and none of its extensions: six for each.
-MAX_CHUNKED_BYTES: Final = 6 * MAX_BODY
+CHUNKED: Final = 6
+# A picture in a call: Volcengine's watermark of 2 MB, in base64, with what stands around it.
+MAX_PICTURE_BODY: Final = 3 * 1024 * 1024
 # Requests sent ahead of answers that wait in one connection. No client of today does that on purpose.
 MAX_PIPELINED: Final = 16
 
@@ -23,9 +25,14 @@ class HttpPolicy(Struct, frozen=True, kw_only=True):
     """Bounds of connections; seconds are of real time."""
 
     trusted_proxies: tuple[Network, ...] = ()  # X-Forwarded-For is believed from these alone
-    # A head is one packet or a few, and a body 256 KiB at most: 10 s is a line of 30 kB/s.
+    # A head is one packet or a few, and a usual body 256 KiB at most.
     head_s: float = 10.0  # TLS handshake, and head
     body_s: float = 10.0
+    # Longer for one that is large: so much for each byte of it.
+    body_s_per_byte: float = 1 / 131_072
+    max_body: int = MAX_BODY
+    # Bodies above MAX_BODY, of all connections together: anybody may send one before a signature is looked at.
+    max_large_bytes: int = 64 * 1024 * 1024
     # What is not taken by a peer for so long is not wanted.
     stall_s: float = 10.0
     # Longer than the pools of usual clients keep a connection (botocore and urllib3: until it is closed).

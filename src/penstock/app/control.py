@@ -22,7 +22,7 @@ from penstock.api.kingsoft import handlers as kingsoft
 from penstock.api.metrics import Metrics
 from penstock.api.operator.desk import Desk
 from penstock.api.operator.handlers import HANDLERS
-from penstock.api.policy import HttpPolicy
+from penstock.api.policy import MAX_PICTURE_BODY, HttpPolicy
 from penstock.api.ratelimit import RateLimits
 from penstock.api.volcengine import handlers as volcengine
 from penstock.api.watch import Readiness, WatchApp
@@ -161,7 +161,7 @@ class Control:
             tallies=self.live.tallies,
         )
         proxies = tuple(ipaddress.ip_network(network) for network in self.config.api.trusted_proxies)
-        server = HttpServer(GatewayApp(gateway.answer), HttpPolicy(trusted_proxies=proxies))
+        server = HttpServer(GatewayApp(gateway.answer), HttpPolicy(trusted_proxies=proxies, max_body=MAX_PICTURE_BODY))
         self._servers.append(server)
         if (plain := listeners.get("api")) is not None:
             server.listen(plain)
@@ -169,7 +169,7 @@ class Control:
             server.listen(secure, tls_context(self.config))
         if (admin := listeners.get("admin")) is not None:
             desk = Desk.of(self.live, self.explanations, self.reload, self.config, listeners)
-            office = HttpServer(AdminApp(desk, HANDLERS), HttpPolicy())
+            office = HttpServer(AdminApp(desk, HANDLERS), HttpPolicy(max_body=MAX_PICTURE_BODY))
             self._servers.append(office)
             office.listen(admin)
         if (watch := listeners.get("watch")) is not None:

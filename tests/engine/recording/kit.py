@@ -189,7 +189,11 @@ def packets(path: Path) -> list[Packet]:
     from tests.e2e import media
 
     done = subprocess.run(
-        [sys.executable, "-m", media.__name__, "pull", str(path)], capture_output=True, text=True, check=True, timeout=30
+        [sys.executable, "-m", media.__name__, "pull", str(path)],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=30,
     )
     return [packet for line in done.stdout.splitlines() if (packet := parse_packet(line))]
 
