@@ -7,10 +7,12 @@
     │   └── NoKeys              nowhere are there keys to sign a call with
     ├── LinkError               control and engine cannot (or may not) talk to each other
     ├── PeerError               whom we called is not to be reached, breaks off or refuses
+    ├── MediaError              what a relay is to play cannot be read, or changed meanwhile
     ├── ProtocolError           the peer broke a wire protocol; its connection closes
     │   ├── AmfError
     │   ├── CodecError          a codec's own header does not parse
     │   ├── FlvError
+    │   ├── HlsError
     │   ├── HttpError           (carries the HTTP status to answer)
     │   ├── Mp4Error
     │   └── RtmpError
@@ -88,6 +90,10 @@ class PeerError(PenstockError):
     """Whom we called could not be reached, broke the connection off, or refused what we wanted."""
 
 
+class MediaError(PenstockError):
+    """A file or a live source that a relay is to play cannot be read, or became another one meanwhile."""
+
+
 class ProtocolError(PenstockError):
     """The peer broke a wire protocol; nothing more can be read from it."""
 
@@ -102,6 +108,10 @@ class CodecError(ProtocolError):
 
 class FlvError(ProtocolError):
     """Bytes that are not FLV."""
+
+
+class HlsError(ProtocolError):
+    """Text that is no HLS playlist, passes the reader's bounds, or names what is not supported."""
 
 
 class HttpError(ProtocolError):

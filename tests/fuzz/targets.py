@@ -19,9 +19,9 @@ from penstock.clouds.kingsoft import signing
 from penstock.engine.publication import Publication
 from penstock.engine.segments import Segmenter, SegmentPolicy
 from penstock.engine.stream import Stream
-from penstock.errors import AmfError, FlvError, MalformedRequest, RtmpError
+from penstock.errors import AmfError, FlvError, HlsError, MalformedRequest, RtmpError
 from penstock.model import Kind, MediaPacket
-from penstock.protocols import amf0, flv, hls
+from penstock.protocols import amf0, flv, hls, hlsread
 from penstock.protocols.flvbody import audio_body, video_body
 from penstock.protocols.rtmp.chunk import SET_CHUNK_SIZE, ChunkReader, Message, encode_message
 from tests.api.kingsoft.front import CLIENT, HOST, MINE, THEIRS, Front, opened_front, read
@@ -264,11 +264,31 @@ def gateway(data: bytes) -> None:
         assert front.acted == [], "nobody signed, and it was done"
 
 
+# Playlists of others
+
+
+def playlists(data: bytes) -> None:
+    try:
+        found = hlsread.parse(data)
+    except HlsError:
+        return
+    if isinstance(found, hlsread.MultivariantPlaylist):
+        assert 0 < len(found.variants) <= hlsread.MAX_VARIANTS
+        assert found.best() in found.variants
+        return
+    assert len(found.segments) <= hlsread.MAX_SEGMENTS
+    for segment in found.segments:
+        assert segment.uri
+        assert 0 <= segment.duration_s <= hlsread.MAX_DURATION_S
+        assert segment.part is None or (segment.part.offset >= 0 and segment.part.length > 0)
+
+
 TARGETS: Final[dict[str, Target]] = {
     "amf0": amf,
     "bodies": bodies,
     "chunks": chunks,
     "files": files,
     "gateway": gateway,
+    "playlists": playlists,
     "segments": segments,
 }
