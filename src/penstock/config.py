@@ -382,7 +382,12 @@ class Network(Section, frozen=True, kw_only=True):
 
     allow_private: Networks = ()
     """Private networks that relays, forwards, pulls and callbacks may reach, such as `127.0.0.0/8`; all others are
-    refused, so that a URL from outside opens nothing inside."""
+    refused, so that a URL from outside opens nothing inside. Streams of this very server are behind such an address,
+    too."""
+
+    ca_file: File = None
+    """Certificates (PEM) of authorities that are believed besides the system's, when `rtmps` and `https` servers are
+    called."""
 
 
 class Retention(Section, frozen=True, kw_only=True):
@@ -566,7 +571,12 @@ def _anchored(config: Config, folder: Path) -> Config:
         tls_key=config.api.tls_key and folder / config.api.tls_key,
     )
     recording = msgspec.structs.replace(config.recording, dir=config.recording.dir and folder / config.recording.dir)
-    return msgspec.structs.replace(config, data_dir=folder / config.data_dir, api=api, recording=recording)
+    network = msgspec.structs.replace(
+        config.network, ca_file=config.network.ca_file and folder / config.network.ca_file
+    )
+    return msgspec.structs.replace(
+        config, data_dir=folder / config.data_dir, api=api, recording=recording, network=network
+    )
 
 
 # --- Rules that span several settings ---------------------------------------------------------

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from penstock.api.policy import MAX_CHUNKED_BYTES, MAX_HEAD, MAX_HEADER_LINES, MAX_PIPELINED, HttpPolicy
+from penstock.api.policy import CHUNKED, MAX_HEAD, MAX_HEADER_LINES, MAX_PIPELINED, HttpPolicy
 from penstock.clouds.reading import MAX_BODY
 from tests.api.door import WITHIN_S, Client, Door, get, post
 
@@ -244,7 +244,7 @@ async def test_chunks_that_are_mostly_wrapping_end_at_a_bound(door: Door, extens
     chunk = f"1{extension}\r\nx\r\n"
     sent = 0
     async with asyncio.timeout(WITHIN_S):
-        while not client.reader._buffer and sent < 3 * MAX_CHUNKED_BYTES:  # type: ignore[attr-defined]
+        while not client.reader._buffer and sent < 3 * CHUNKED * MAX_BODY:  # type: ignore[attr-defined]
             await client.say(chunk * 500)
             sent += 500 * len(chunk)
             await asyncio.sleep(0)

@@ -35,9 +35,6 @@ class RelayOrder(Struct, frozen=True):
     id: str
     target: str  # rtmp:// or rtmps://
     source: str = ""  # rtmp://, rtmps:// or http(s):// with FLV; empty: a worker brings it
-    # The URL's host is a domain of this server: the engine's own RTMP door is meant, whatever the name resolves to.
-    target_is_ours: bool = False
-    source_is_ours: bool = False
 
 
 class StartRelay(Struct, frozen=True, tag=True):

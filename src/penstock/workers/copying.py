@@ -9,7 +9,7 @@ from av.stream import Stream
 from penstock.errors import CodecError
 from penstock.protocols.codecs import adts, annexb
 from penstock.protocols.codecs.mp3 import parse_frame
-from penstock.protocols.codecs.setup import parse_audio_config, parse_video_config
+from penstock.protocols.codecs.parse import parse_audio_config, parse_video_config
 from penstock.workers.demux import Unit
 from penstock.workers.media import Sample, Setup
 

@@ -10,7 +10,7 @@ from penstock.errors import CodecError
 from penstock.link.relaying import Position
 from penstock.model import Kind
 from penstock.protocols import flv, flvwrite
-from penstock.protocols.codecs.setup import parse_video_config
+from penstock.protocols.codecs.parse import parse_video_config
 from penstock.workers.line import Timed
 from penstock.workers.media import Sample, Setup
 

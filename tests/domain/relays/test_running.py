@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from penstock.domain.engines import EngineLink
 from penstock.domain.relays import tasks
 from penstock.domain.relays.board import Limits
+from penstock.domain.relays.wishes import Wish
 from penstock.link.messages import AnyMessage
 from penstock.link.relaying import Clip, Position, RelayState, StartRelay, StopRelay
 from penstock.storage.relay_rows import Source
@@ -25,6 +26,15 @@ def started(engine: FakeEngine) -> list[str]:
     return [message.order.id for message in engine.heard if isinstance(message, StartRelay)]
 
 
+async def playing(plant: Plant, wish: Wish) -> tuple[FakeEngine, str]:
+    """A task with a worker, whose media reaches its target."""
+    engine = await plant.engine()
+    id = await plant.make(wish)
+    engine.tell(id, RUNNING)
+    await settle()
+    return engine, id
+
+
 def stopped(engine: FakeEngine) -> list[str]:
     return [message.id for message in engine.heard if isinstance(message, StopRelay)]
 
@@ -36,7 +46,7 @@ async def test_a_task_in_its_window_is_ordered_at_once(plant: Plant) -> None:
     engine = await plant.engine()
     id = await plant.make(wish())
     order = engine.orders[id]
-    assert (order.source, order.target, order.target_is_ours, order.source_is_ours) == (SOURCE, TARGET, False, False)
+    assert (order.source, order.target) == (SOURCE, TARGET)
     assert plant.workers.jobs == []
 
 
@@ -275,8 +285,7 @@ async def test_a_worker_waits_until_there_is_an_engine(plant: Plant) -> None:
 
 
 async def test_where_a_worker_is_is_written_down_every_two_seconds(plant: Plant) -> None:
-    await plant.engine()
-    id = await plant.make(files())
+    _, id = await playing(plant, files())
     plant.workers.tell(id, 2, 1, 7.25, bytes_in=500)
     await plant.later(2)
     kept = await plant.kept(id)
@@ -284,8 +293,7 @@ async def test_where_a_worker_is_is_written_down_every_two_seconds(plant: Plant)
 
 
 async def test_a_worker_that_died_is_started_again_where_it_was(plant: Plant) -> None:
-    await plant.engine()
-    id = await plant.make(files(callback_url=CALLBACK))
+    _, id = await playing(plant, files(callback_url=CALLBACK))
     plant.workers.tell(id, 0, 1, 7.25)
     plant.workers.leave(id, "killed by signal 9")
     await settle()
@@ -296,12 +304,11 @@ async def test_a_worker_that_died_is_started_again_where_it_was(plant: Plant) ->
     assert [job.start for job in plant.workers.jobs] == [Position(), Position(0, 1, 7.25)]
     progress = plant.progress(id)
     assert (progress.error, progress.error_side, progress.failures) == ("killed by signal 9", "source", 1)
-    assert await plant.events(id) == ["error"]
+    assert await plant.events(id) == ["start", "error"]
 
 
 async def test_a_late_task_goes_on_where_it_would_be(plant: Plant) -> None:
-    await plant.engine()
-    id = await plant.make(files(resumes_late=True))
+    _, id = await playing(plant, files(resumes_late=True))
     plant.workers.tell(id, 0, 1, 7.25)
     plant.workers.leave(id, "killed by signal 9")
     await plant.later(1)
@@ -357,8 +364,10 @@ async def test_a_list_that_is_used_up_is_finished_though_its_window_goes_on(plan
     plant.workers.tell(id, 0, 1, 60.0, is_finished=True)
     plant.workers.leave(id)
     await settle()
+    engine.tell(id, RUNNING, position_ms=120)
+    await settle()
     assert id in engine.orders, "what was handed over last is on its way"
-    engine.tell(id, FINISHED)
+    engine.tell(id, WAITING)
     await settle()
     assert stopped(engine) == [id]
     assert (plant.progress(id).state, plant.progress(id).is_finished) == ("finished", True)
@@ -392,9 +401,8 @@ async def test_the_engines_word_may_come_before_the_workers(plant: Plant) -> Non
 
 
 async def test_loops_that_would_be_over_by_now_are_over(plant: Plant) -> None:
-    await plant.engine()
     parts = (Source("http://files.test/1.mp4", 0.0, 10.0),)
-    id = await plant.make(files(sources=parts, cycle_mode=2, resumes_late=True))
+    _, id = await playing(plant, files(sources=parts, cycle_mode=2, resumes_late=True))
     plant.workers.tell(id, 1, 0, 5.0)
     await tasks.stop(plant.live, ME, id)
     await settle()
@@ -405,9 +413,30 @@ async def test_loops_that_would_be_over_by_now_are_over(plant: Plant) -> None:
     assert len(plant.workers.jobs) == 1
 
 
+async def test_a_place_that_did_not_reach_the_target_is_not_remembered(plant: Plant) -> None:
+    engine, id = await playing(plant, files())
+    plant.workers.tell(id, 0, 0, 12.0)
+    engine.tell(id, WAITING, failures=1, error="refused", error_side="target")
+    await settle()
+    await plant.later(1)
+    plant.workers.tell(id, 0, 0, 20.0)
+    plant.workers.leave(id, "no route")
+    await plant.later(2)
+    assert plant.workers.jobs[-1].start == Position(0, 0, 12.0)
+
+
+async def test_files_go_on_when_the_engine_calls_the_target_again(plant: Plant) -> None:
+    engine, id = await playing(plant, files())
+    next_try_at = plant.clock.now() + timedelta(seconds=20)
+    engine.tell(id, WAITING, failures=1, error="refused", error_side="target", next_try_at=next_try_at)
+    await plant.later(19.5)
+    assert plant.workers.at_work == []
+    await plant.later(0.5)
+    assert plant.workers.at_work == [id]
+
+
 async def test_files_wait_while_their_target_is_gone(plant: Plant) -> None:
-    engine = await plant.engine()
-    id = await plant.make(files())
+    engine, id = await playing(plant, files())
     plant.workers.tell(id, 0, 0, 12.0)
     engine.tell(id, WAITING, failures=1, error="refused", error_side="target")
     await settle()
@@ -425,8 +454,7 @@ async def test_a_live_worker_goes_on_while_the_target_is_gone(plant: Plant) -> N
 
 
 async def test_a_lost_engine_takes_workers_with_it_and_they_come_back(plant: Plant) -> None:
-    engine = await plant.engine()
-    id = await plant.make(files())
+    engine, id = await playing(plant, files())
     plant.workers.tell(id, 0, 1, 3.0)
     engine.leave()
     await settle()
@@ -474,8 +502,7 @@ async def test_stopping_stops_and_writes_down_where_it_was(plant: Plant) -> None
 
 
 async def test_relaunching_begins_anew_even_while_it_runs(plant: Plant) -> None:
-    await plant.engine()
-    id = await plant.make(files())
+    _, id = await playing(plant, files())
     plant.workers.tell(id, 0, 1, 4.5)
     await tasks.restart(plant.live, ME, id, from_start=True)
     await settle()
@@ -525,8 +552,7 @@ async def test_an_update_of_words_leaves_the_push_alone(plant: Plant) -> None:
 
 
 async def test_an_update_of_the_target_moves_the_push_and_keeps_the_place(plant: Plant) -> None:
-    engine = await plant.engine()
-    id = await plant.make(files())
+    engine, id = await playing(plant, files())
     plant.workers.tell(id, 0, 1, 4.5)
     await tasks.update(plant.live, ME, id, files(target="rtmp://other.test/live/b"))
     await settle()
@@ -535,8 +561,7 @@ async def test_an_update_of_the_target_moves_the_push_and_keeps_the_place(plant:
 
 
 async def test_an_update_of_the_files_begins_anew(plant: Plant) -> None:
-    await plant.engine()
-    id = await plant.make(files())
+    _, id = await playing(plant, files())
     plant.workers.tell(id, 0, 1, 4.5)
     await tasks.update(plant.live, ME, id, files(sources=FILES[:1]))
     await settle()
@@ -596,24 +621,14 @@ async def test_closing_ends_workers_and_tells_nobody_of_an_error(plant: Plant) -
 # What is on this server itself
 
 
-async def test_a_target_of_our_own_is_marked_and_signed_where_it_has_to_be(plant: Plant) -> None:
+async def test_a_target_of_our_own_is_signed_where_it_has_to_be(plant: Plant) -> None:
     engine = await plant.engine()
     own = await plant.make(wish(target="", domain="Push.demo.test", app="live", stream="b"))
     assert engine.orders[own].target == "rtmp://push.demo.test/live/b"
-    assert engine.orders[own].target_is_ours
     signed = replace(plant.live.registry.vhosts["demo"], publish_auth="signed", publish_key="k")
     plant.live.registry.vhosts["demo"] = signed
     closed = await plant.make(wish(target="rtmp://push.demo.test/live/c"))
     target = engine.orders[closed].target
     assert target.startswith("rtmp://push.demo.test/live/c?wsSecret=")
     theirs = await plant.make(wish(target="rtmp://push.other.test/live/c"))
-    assert (engine.orders[theirs].target, engine.orders[theirs].target_is_ours) == (
-        "rtmp://push.other.test/live/c",
-        True,
-    )
-
-
-async def test_a_source_of_our_own_is_marked(plant: Plant) -> None:
-    engine = await plant.engine()
-    id = await plant.make(wish(sources=(Source("rtmp://pull.demo.test/live/a"),)))
-    assert engine.orders[id].source_is_ours
+    assert engine.orders[theirs].target == "rtmp://push.other.test/live/c"

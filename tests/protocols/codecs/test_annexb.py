@@ -6,7 +6,7 @@ import pytest
 
 from penstock.errors import CodecError
 from penstock.protocols.codecs import annexb
-from penstock.protocols.codecs.setup import parse_video_config
+from penstock.protocols.codecs.parse import parse_video_config
 from tests.protocols.codecs.tools import captures
 
 

@@ -39,8 +39,6 @@ def order_of(live: Live, task: RelayTask) -> RelayOrder:
         id=task.id,
         target=_signed(live, task),
         source=source,
-        target_is_ours=live.registry.vhost_at(host_of(task.target)) is not None,
-        source_is_ours=bool(source) and _is_rtmp_of_ours(live, source),
     )
 
 
@@ -61,10 +59,6 @@ def job_of(task: RelayTask, workshop: Workshop, start: Position, picture: bytes 
         cache_bytes=workshop.cache_bytes,
         allow_private=workshop.allow_private,
     )
-
-
-def _is_rtmp_of_ours(live: Live, url: str) -> bool:
-    return url.partition("://")[0].lower() in RTMP and live.registry.vhost_at(host_of(url)) is not None
 
 
 def _signed(live: Live, task: RelayTask) -> str:

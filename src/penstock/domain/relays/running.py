@@ -194,14 +194,10 @@ class Relays:
         id, place, now_s = run.task.id, told.position, self.live.clock.monotonic()
         progress = self.board.progress[id]
         more = told.bytes_in - (before.bytes_in if before is not None else 0)
-        self._progress(
-            id,
-            loop=place.loop,
-            clip=place.clip,
-            offset_s=place.offset_s,
-            noted_at=self.live.clock.now(),
-            bytes_in=progress.bytes_in + max(0, more),
-        )
+        self._progress(id, bytes_in=progress.bytes_in + max(0, more))
+        if progress.is_flowing:  # else nobody has seen what comes from there
+            now = self.live.clock.now()
+            self._progress(id, loop=place.loop, clip=place.clip, offset_s=place.offset_s, noted_at=now)
         pace = self.board.paces.get(id, Pace())
         self.board.paces[id] = replace(pace, fetched_bytes=told.fetched_bytes, fetch_size_bytes=told.fetch_size_bytes)
         if told.error and told.error != run.worker_error:
@@ -277,9 +273,12 @@ class Relays:
     def told(self, told: RelayTold) -> None:
         """What the engine says of one relay."""
         run = self._runs.get(told.id)
-        if run is None or not run.is_ordered:
-            if run is None and told.state is not RelayState.STOPPED:
-                self._engine.stop_relay(told.id)
+        if told.state is RelayState.STOPPED:
+            return  # the last word of an order that is not ours any more
+        if run is None:
+            self._engine.stop_relay(told.id)
+            return
+        if not run.is_ordered:
             return
         self._count(run, told)
         next_try_at = self.live.clock.at(told.next_try_at) if told.next_try_at is not None else None
@@ -289,12 +288,14 @@ class Relays:
         if told.failures > run.failures:
             self._fail(run, told.error_side or SOURCE, told.error, next_try_at=next_try_at)
             if told.error_side == TARGET and run.task.kind == "files":
-                self._break(run)
+                self._break(run, told.next_try_at)
         run.failures = told.failures
         if told.state is RelayState.RUNNING:
             self._flow(run)
         elif told.state is RelayState.FINISHED:
             self._ran_out(run)
+        elif told.state is RelayState.WAITING and run.drains_until_s is not None:
+            self._finish(run)
 
     def _count(self, run: Run, told: RelayTold) -> None:
         id, now_s = run.task.id, self.live.clock.monotonic()
@@ -340,11 +341,16 @@ class Relays:
             run.order_due_s = self.live.clock.monotonic() + run.pause_s(self._random())
             self._fail(run, SOURCE, "the source came to its end", until_s=run.order_due_s)
 
-    def _break(self, run: Run) -> None:
+    def _break(self, run: Run, next_try_at: datetime | None) -> None:
         """Files wait for their target: they go on when it is tried again, where their task's rule says."""
-        if run.worker is not Worker.NONE:
-            self._dismiss(run)
-            run.worker_due_s = self.live.clock.monotonic() + run.pause_s(self._random())
+        if run.drains_until_s is not None:
+            return
+        self._dismiss(run)
+        wait_s = run.pause_s(self._random())
+        if next_try_at is not None:
+            # What is played while nobody takes it is lost. The engine calls once there is something for it.
+            wait_s = max(0.0, (next_try_at - self.live.clock.real_now()).total_seconds())
+        run.worker_due_s = self.live.clock.monotonic() + wait_s
 
     # What becomes of a task
 
