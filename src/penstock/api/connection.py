@@ -199,7 +199,8 @@ class ApiConnection(HttpToolsProtocol):
         """A phase is not over with what came: from now on it has a deadline, and bounds for what the parser holds."""
         in_head = self._phase is Phase.HEAD
         if self._deadline is None:
-            body_s = self._policy.body_s + self._announced * self._policy.body_s_per_byte
+            large = max(0, self._announced - MAX_BODY)
+            body_s = self._policy.body_s + large * self._policy.body_s_per_byte
             self._enter(self._phase, self._policy.head_s if in_head else body_s)
         self._raw_size += came
         if in_head and self._raw_size > MAX_HEAD:

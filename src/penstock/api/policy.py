@@ -28,7 +28,7 @@ class HttpPolicy(Struct, frozen=True, kw_only=True):
     # A head is one packet or a few, and a usual body 256 KiB at most.
     head_s: float = 10.0  # TLS handshake, and head
     body_s: float = 10.0
-    # Longer for one that is large: so much for each byte of it.
+    # Longer for one that is large: so much for each byte above MAX_BODY.
     body_s_per_byte: float = 1 / 131_072
     max_body: int = MAX_BODY
     # Bodies above MAX_BODY, of all connections together: anybody may send one before a signature is looked at.

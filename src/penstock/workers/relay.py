@@ -28,6 +28,7 @@ from penstock.logs import set_up_logging
 from penstock.model import Clock, SystemClock
 from penstock.net.guard import Guard
 from penstock.net.http import HttpPolicy, open_client
+from penstock.net.tls import client_context
 from penstock.workers import cage
 from penstock.workers.door import Door
 from penstock.workers.frames import Frame
@@ -148,7 +149,7 @@ def run(job: RelayJob, stop: threading.Event, clock: Clock) -> int:
     buffer = Buffer()
     sender = Sender(buffer, Pace(clock), door, told, meter, stop)
     try:
-        client = open_client(Guard(job.allow_private), HTTP)
+        client = open_client(Guard(job.allow_private), HTTP, client_context(job.ca_file))
         program = Program(job, client, meter)
         threading.Thread(target=_make, args=(program, buffer), name="make", daemon=True).start()
         sender.run()
