@@ -81,7 +81,10 @@ def create(
     source: Annotated[
         SourceUrl,
         Parameter(
-            converter=as_source, accepts_keys=False, n_tokens=1, metavar="SRC",
+            converter=as_source,
+            accepts_keys=False,
+            n_tokens=1,
+            metavar="SRC",
             help="rtmp:// is a live source; http:// files, played in their order. `#t=10,60` behind a file's URL plays "
             "it from 10 s to 60 s.",
         ),
@@ -112,18 +115,26 @@ def create(
             show_default=False,
         ),
     ] = None,
-    loop: Annotated[bool, Parameter(help="Play the files again until the end.", negative=(), show_default=False)] = False,
+    loop: Annotated[
+        bool, Parameter(help="Play the files again until the end.", negative=(), show_default=False)
+    ] = False,
     times: Annotated[int, Parameter(help="Play the files so often.", show_default=False)] = 1,
     title: Annotated[str, Parameter(help="A name for people.", show_default=False)] = "",
     group: Annotated[str, Parameter(help="Group that it joins. Default: `default`.", show_default=False)] = "",
     account: Annotated[str, Parameter(help="Whose it is; needed where there are several.", show_default=False)] = "",
     callback: Annotated[str, Parameter(help="URL that is told what becomes of it.", show_default=False)] = "",
-    watermark: Annotated[Path | None, Parameter(help="A PNG or JPEG to lay over the video.", show_default=False)] = None,
+    watermark: Annotated[
+        Path | None, Parameter(help="A PNG or JPEG to lay over the video.", show_default=False)
+    ] = None,
     at: Annotated[
         Place | None,
         Parameter(
-            converter=as_place, accepts_keys=False, n_tokens=1, metavar="X,Y",
-            help="Where: shares of the frame. Default: 0.05,0.05.", show_default=False,
+            converter=as_place,
+            accepts_keys=False,
+            n_tokens=1,
+            metavar="X,Y",
+            help="Where: shares of the frame. Default: 0.05,0.05.",
+            show_default=False,
         ),
     ] = None,
     width: Annotated[float, Parameter(help="How wide: a share of the frame's width.")] = 0.1,
@@ -131,14 +142,15 @@ def create(
         bool,
         Parameter(
             help="After an interruption files go on where they would be by now, and not where they were.",
-            negative=(), show_default=False,
+            negative=(),
+            show_default=False,
         ),
     ] = False,
     stream_files: Annotated[
         bool, Parameter(help="Do not download files before they are played.", negative=(), show_default=False)
     ] = False,
     common: Common = NO_CHOICES,
-) -> None:  # fmt: skip
+) -> None:
     """Make a task: pull a live source, or play files, and push to an address.
 
     ```
