@@ -325,6 +325,29 @@ class Recording(Section, frozen=True, kw_only=True):
     """The same of all recordings together."""
 
 
+class Relay(Section, frozen=True, kw_only=True):
+    """Relay tasks: what is pulled from elsewhere, or played from files, and pushed on."""
+
+    max_tasks: Annotated[int, Meta(ge=0, le=100_000)] = 1000
+    """Tasks that are neither stopped nor over; above, no more can be made. One that only moves packets takes about 1 MB
+    and no process. 0: none."""
+
+    max_account_tasks: Annotated[int, Meta(ge=0, le=100_000)] = 200
+    """The same of one account, so that one of them cannot take all places."""
+
+    max_workers: Annotated[int, Meta(ge=0, le=1000)] = 8
+    """Processes for files, HLS sources and watermarks that run at once, each about 100 MB, and more with a watermark;
+    tasks above wait for a free place, and say so."""
+
+    worker_memory_mib: Annotated[int, Meta(ge=128, le=16_384)] = 768
+    """What such a process may allocate; one that wants more ends, and its task is tried again. Files of 4K with a
+    watermark want more than the default."""
+
+    cache_mib: Annotated[int, Meta(ge=0, le=16_777_216)] = 4096
+    """Files that are fetched whole before they are played, kept in `data_dir/relay-cache`; above, those that were used
+    longest ago go. 0: none are, and every loop fetches anew."""
+
+
 class Storage(Section, frozen=True, kw_only=True):
     """Where control keeps its rows."""
 
@@ -400,6 +423,15 @@ class Retention(Section, frozen=True, kw_only=True):
     """So many GiB of recorded files at most, over all accounts; above, the oldest are removed. 0: as many as the disk
     takes."""
 
+    relays_days: Annotated[int, Meta(ge=1, le=3650)] = 90
+    """Relay tasks that are over, counted from their end."""
+
+    callbacks_days: Annotated[int, Meta(ge=1, le=3650)] = 14
+    """Callbacks that were delivered or given up, with each try, for `penstock callbacks`."""
+
+    max_callbacks: Annotated[int, Meta(ge=100, le=100_000_000)] = 100_000
+    """So many of them at most, the latest ones."""
+
 
 class Key(Section, frozen=True, kw_only=True):
     """An access key of an account."""
@@ -460,6 +492,10 @@ class Account(Section, frozen=True, kw_only=True):
     id: Name
     """The account's number or name."""
 
+    callback_key: Annotated[str, Secret, Meta(max_length=256)] = ""
+    """Key that this account's callbacks are signed with, so that their receiver can tell them from others'; empty: they
+    are not signed."""
+
     keys: tuple[Key, ...] = msgspec.field(name="key", default=())
     vhosts: tuple[Vhost, ...] = msgspec.field(name="vhost", default=())
 
@@ -480,6 +516,7 @@ class Config(Section, frozen=True, kw_only=True):
     api: Api = Api()
     media: Media = Media()
     recording: Recording = Recording()
+    relay: Relay = Relay()
     storage: Storage = Storage()
     analytics: Analytics = Analytics()
     link: Link = Link()

@@ -54,7 +54,8 @@
     │   │   └── WrongState      not in the state that it is in
     │   ├── Denied              the key may not do that
     │   ├── LimitExceeded       too many calls, or too many of a thing
-    │   │   └── TooManyRecordings
+    │   │   ├── TooManyRecordings
+    │   │   └── TooManyTasks
     │   ├── NetworkRefused      an address or URL that this server connects to for nobody
     │   └── DryRun              it would have worked
     └── CallError               SDK side
@@ -343,6 +344,10 @@ class Denied(DomainError):
 
 class LimitExceeded(DomainError):
     """Too many calls in a span of time, or too many of a thing."""
+
+
+class TooManyTasks(LimitExceeded):
+    """There are as many relay tasks, or groups of them, as may be."""
 
 
 class NetworkRefused(DomainError):

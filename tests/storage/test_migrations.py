@@ -75,9 +75,11 @@ async def test_a_newer_file_is_refused_and_not_touched(file: Path) -> None:
     connection = sqlite3.connect(file)
     connection.execute("UPDATE alembic_version SET version_num = '9999'")
     connection.commit()
-    with pytest.raises(StorageError, match=r"newer Penstock: its tables are of version '9999', this one .* '0002'"):
+    with pytest.raises(
+        StorageError, match=rf"newer Penstock: its tables are of version '9999', this one .* '{migrations.HEAD}'"
+    ):
         await SqlStore.open(file)
-    connection.execute("UPDATE alembic_version SET version_num = '0002'")
+    connection.execute("UPDATE alembic_version SET version_num = ?", (migrations.HEAD,))
     connection.commit()
     connection.close()
     store = await SqlStore.open(file)

@@ -17,6 +17,8 @@ MAX_HEADER_LINES: Final = 100
 MAX_LARGE_BODY: Final = 3 * 1024 * 1024
 # Of a body in chunks of one byte each, and none of its extensions.
 BYTES_IN_CHUNKS: Final = 6
+# Where all who come are the operator: any body may have a picture in it.
+ANY_TARGET: Final = re.compile(b"")
 # Requests sent ahead of answers that wait in one connection. No client of today does that on purpose.
 MAX_PIPELINED: Final = 16
 

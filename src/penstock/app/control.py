@@ -23,11 +23,12 @@ from penstock.api.kingsoft import handlers as kingsoft
 from penstock.api.metrics import Metrics
 from penstock.api.operator.desk import Desk
 from penstock.api.operator.handlers import HANDLERS
-from penstock.api.policy import HttpPolicy
+from penstock.api.policy import ANY_TARGET, HttpPolicy
 from penstock.api.ratelimit import RateLimits
 from penstock.api.volcengine import handlers as volcengine
 from penstock.api.watch import Readiness, WatchApp
 from penstock.app.certificates import tls_context
+from penstock.app.relays import RelayOffice
 from penstock.app.timers import every
 from penstock.config import Config, load, parse_listen
 from penstock.domain import accounts, recording_schedule, records, retention
@@ -40,12 +41,14 @@ from penstock.domain.journal import Journal
 from penstock.domain.live import Live, Rules
 from penstock.domain.recording_urls import KEY_NAME, FileUrls
 from penstock.domain.registry import Registry
+from penstock.domain.relays.running import Workers
 from penstock.domain.sessions import Sessions
 from penstock.domain.usage import UsageLedger
 from penstock.errors import ConfigError, Conflict, PenstockError
 from penstock.link import socket as link_socket
 from penstock.model import Clock, SystemClock
 from penstock.storage.sql import SqlStore
+from penstock.workers import supervisor as workers
 
 log = logging.getLogger("penstock.control")
 
@@ -62,6 +65,7 @@ TICK_S: Final = 1.0
 LAST_WORDS_S: Final = 3.0
 # Settings of `media` that a reload applies; the engine knows the others from its start.
 RELOADED: Final = ("default_vhost", "on_conflict", "replace_after_silent_s")
+RELOADED_OF_RELAY: Final = ("max_tasks", "max_account_tasks", "max_workers")
 
 
 class Reloaded(Struct, frozen=True):
@@ -75,7 +79,13 @@ class Control:
     """The control plane: decides, remembers, and follows the engine wherever it goes."""
 
     def __init__(
-        self, config: Config, store: SqlStore, clock: DomainClock, highest_epoch: int, file: Path | None
+        self,
+        config: Config,
+        store: SqlStore,
+        clock: DomainClock,
+        highest_epoch: int,
+        file: Path | None,
+        relay_workers: Workers,
     ) -> None:
         self.config = config
         self._file = file
@@ -94,6 +104,7 @@ class Control:
             engine=self.engine,
             recorder=self.engine.recorder,
         )
+        self.relays = RelayOffice(self.live, self.engine, lambda: self.config, relay_workers)
         self.explanations = Explanations(self.live.registry)
         store.on_write(self.live.tallies.wrote)
         self._timers: list[asyncio.Task[None]] = []
@@ -110,10 +121,12 @@ class Control:
         clock: Clock | None = None,
         dev: bool = False,
         in_memory: bool = False,
+        relay_workers: Workers | None = None,
     ) -> Control:
         """Open the store in `data_dir` (or one in memory) and know again what was known before.
 
-        `file` is where a reload reads; `dev` lets the domain's clock be turned.
+        `file` is where a reload reads; `dev` lets the domain's clock be turned; `relay_workers` are processes where
+        nothing else is given.
 
         Raises:
             StorageError, ConfigError: the data folder cannot be used, or does not fit the settings.
@@ -121,7 +134,8 @@ class Control:
         store = await SqlStore.open(None if in_memory else config.data_dir / DATABASE)
         try:
             domain_clock = DomainClock(clock or SystemClock(), is_turnable=dev, path=config.data_dir / CLOCK)
-            control = cls(config, store, domain_clock, await store.highest_epoch(), file)
+            epoch = await store.highest_epoch()
+            control = cls(config, store, domain_clock, epoch, file, relay_workers or workers.Workers())
             await control._remember()
         except BaseException:
             await store.close()
@@ -136,6 +150,7 @@ class Control:
         live.file_urls = FileUrls(await live.store.secret(KEY_NAME))
         for row in await live.store.open_sessions():
             live.sessions.adopt(records.session_of(row))
+        await self.relays.load()
 
     async def _seed(self, config: Config) -> None:
         try:
@@ -151,6 +166,7 @@ class Control:
             asyncio.create_task(every(SWEEP_S, self._sweep)),
             asyncio.create_task(every(TICK_S, partial(recording_schedule.tick, self.live))),
         ]
+        self.relays.start()
 
     def _open_doors(self, listeners: Mapping[str, socket.socket]) -> None:
         clock = SystemClock()
@@ -174,7 +190,7 @@ class Control:
             server.listen(secure, tls_context(self.config))
         if (admin := listeners.get("admin")) is not None:
             desk = Desk.of(self.live, self.explanations, self.reload, self.config, listeners)
-            office = HttpServer(AdminApp(desk, HANDLERS), HttpPolicy())
+            office = HttpServer(AdminApp(desk, HANDLERS), HttpPolicy(large_targets=ANY_TARGET))
             self._servers.append(office)
             office.listen(admin)
         if (watch := listeners.get("watch")) is not None:
@@ -232,6 +248,7 @@ class Control:
         await self._seed(after)
         self.config = after
         self.live.rules = rules_of(after)
+        self.relays.reload()
         self.engine.tell_vhosts(self.live)
         return Reloaded(applied, list(_differences(after, fresh)))
 
@@ -241,6 +258,7 @@ class Control:
             timer.cancel()
         for server in self._servers:
             await server.close(LAST_WORDS_S)
+        await self.relays.close()
         try:
             async with asyncio.timeout(LAST_WORDS_S):
                 await self.live.journal.written()
@@ -253,7 +271,8 @@ class Control:
 def reloaded(running: Config, fresh: Config) -> Config:
     """The settings that are running, with what of `fresh` can be applied to them."""
     media = structs.replace(running.media, **{name: getattr(fresh.media, name) for name in RELOADED})
-    return structs.replace(running, accounts=fresh.accounts, retention=fresh.retention, media=media)
+    relay = structs.replace(running.relay, **{name: getattr(fresh.relay, name) for name in RELOADED_OF_RELAY})
+    return structs.replace(running, accounts=fresh.accounts, retention=fresh.retention, media=media, relay=relay)
 
 
 def rules_of(config: Config) -> Rules:

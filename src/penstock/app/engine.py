@@ -67,7 +67,8 @@ class Engine:
         self.control = ControlLink(
             self.hub, self.meter, clock, self._loop.call_later, config.media.admission_timeout_s, self.recordings
         )
-        self.relaying = RelayPlane(config, clock)
+        rtmp_door = listeners.rtmp.getsockname()[:2] if listeners.rtmp is not None else None
+        self.relaying = RelayPlane(config, clock, self._is_ours, rtmp_door)
         self.control.speak_for(self.relaying.relays)
         self.doors: dict[str, Door] = {}
         self._open_doors(config, listeners, clock)
@@ -79,6 +80,9 @@ class Engine:
         self._link: asyncio.Server | None = None
         self._is_draining = False
         self._drained = asyncio.Event()
+
+    def _is_ours(self, host: str) -> bool:
+        return self.hub.vhosts.has_domain(host)
 
     async def listen_for_control(self, listener: socket.socket) -> None:
         self._link = await link_socket.listen(listener, self.control.attach)

@@ -13,12 +13,14 @@ from penstock.domain.journal import Journal
 from penstock.domain.recording_urls import FileUrls
 from penstock.domain.recordingtable import RecordingTable
 from penstock.domain.registry import Registry
+from penstock.domain.relays.board import RelayBoard
 from penstock.domain.sessions import Sessions
 from penstock.domain.tallies import Tallies
 from penstock.domain.usage import UsageLedger
 from penstock.link.messages import EndReason
 from penstock.link.recording import RecordOrder
 from penstock.model import StreamId
+from penstock.net.guard import Guard
 from penstock.storage.base import Store
 
 
@@ -93,6 +95,8 @@ class Live(Struct):
     usage: UsageLedger
     engine: Engine
     tallies: Tallies = field(default_factory=Tallies)
+    guard: Guard = field(default_factory=Guard)
+    relays: RelayBoard = field(default_factory=RelayBoard)
     recordings: RecordingTable = field(default_factory=RecordingTable)
     recorder: Recorder = field(default_factory=NoRecorder)
     file_urls: FileUrls = FileUrls()

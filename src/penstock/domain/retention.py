@@ -31,6 +31,9 @@ async def sweep(live: Live, keep: config.Retention) -> Swept:
             explained_before=live.clock.real_now() - timedelta(days=keep.explained_days),
             max_explained=keep.max_explained,
             recorded_before=now - timedelta(days=keep.sessions_days),
+            relayed_before=now - timedelta(days=keep.relays_days),
+            noticed_before=now - timedelta(days=keep.callbacks_days),
+            max_notices=keep.max_callbacks,
         )
     )
 

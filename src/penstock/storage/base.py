@@ -27,6 +27,7 @@ from penstock.storage.recordings import (
     RecordingQuery,
     StateWord,
 )
+from penstock.storage.relay_base import NoticeRecords, RelayRecords
 from penstock.storage.rows import (
     AccessKey,
     Account,
@@ -49,7 +50,7 @@ from penstock.storage.rows import (
 )
 
 
-class Records(Protocol):
+class Records(RelayRecords, NoticeRecords, Protocol):
     """All that can be asked, alone or inside a transaction.
 
     Raises:

@@ -277,6 +277,9 @@ class Retention(Struct, frozen=True, kw_only=True):
     max_refusals: int | None = None
     explained_before: datetime | None = None
     max_explained: int | None = None
+    relayed_before: datetime | None = None  # relay tasks whose end was so long ago
+    noticed_before: datetime | None = None  # callbacks that do not wait any more
+    max_notices: int | None = None
     recorded_before: datetime | None = None  # recordings that are over, and have no file any more
 
 
@@ -287,4 +290,6 @@ class Swept(Struct, frozen=True, kw_only=True):
     bans: int = 0
     refusals: int = 0
     explained: int = 0
+    relays: int = 0
+    notices: int = 0
     recordings: int = 0

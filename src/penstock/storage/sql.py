@@ -28,6 +28,7 @@ from penstock.storage.recordings import (
     RecordingQuery,
     StateWord,
 )
+from penstock.storage.relay_sql import SqlRelayRecords
 from penstock.storage.rows import (
     AccessKey,
     Account,
@@ -56,7 +57,7 @@ T = TypeVar("T")
 Query = Callable[Concatenate[Connection, P], T]
 
 
-class SqlRecords(Records):
+class SqlRecords(SqlRelayRecords, Records):
     """Every call but the store's own; `_read` and `_write` say where it is done."""
 
     @abstractmethod
@@ -268,6 +269,8 @@ class SqlStore(SqlRecords, Store):
             bans=await self._sweep(sweeping.sweep_bans, retention),
             refusals=await self._sweep(sweeping.sweep_refusals, retention),
             explained=await self._sweep(sweeping.sweep_explained, retention),
+            relays=await self._sweep(sweeping.sweep_relays, retention),
+            notices=await self._sweep(sweeping.sweep_notices, retention),
             recordings=await self._sweep(sweeping.sweep_recordings, retention),
         )
 

@@ -37,6 +37,7 @@ from penstock.errors import (
     NotOnAir,
     PenstockError,
     RequestRefused,
+    TooManyTasks,
     Unavailable,
     UnknownDomain,
     UnknownField,
@@ -91,6 +92,7 @@ ERROR_CODES: Final[dict[type[PenstockError], ErrorCode]] = {
     WrongFormat: ErrorCode("InvalidParam.Format", 400),
     Conflict: _INVALID,
     Denied: _FORBIDDEN,
+    TooManyTasks: _FORBIDDEN,  # not the code of calls that come too fast: trying again soon is of no use
     UnknownVhost: _FORBIDDEN,
     UnknownDomain: _FORBIDDEN,
     NotOnAir: _NOT_FOUND,

@@ -47,11 +47,20 @@ def read_picture(text: str) -> Picture:
         data = b64decode(text[head.end() :], validate=True)
     except (NotBase64, ValueError):
         raise _wrong(text[:40], "base64 behind its comma") from None
+    return check_picture(data)
+
+
+def check_picture(data: bytes) -> Picture:
+    """Return an encoded picture with its size, its limits checked.
+
+    Raises:
+        InvalidField: as for `read_picture`.
+    """
     if not MIN_BYTES <= len(data) <= MAX_BYTES:
         raise _wrong(f"a picture of {len(data)} bytes", f"of {MIN_BYTES} to {MAX_BYTES} bytes")
     picture = _png(data) or _jpeg(data)
     if picture is None:
-        raise _wrong(text[:40], "a PNG or JPEG picture that says its size")
+        raise _wrong(f"{len(data)} bytes", "a PNG or JPEG picture that says its size")
     if not (0 < picture.width <= MAX_SIDE and 0 < picture.height <= MAX_SIDE):
         raise _wrong(f"{picture.width}x{picture.height}", f"at most {MAX_SIDE}x{MAX_SIDE} pixels")
     return picture
