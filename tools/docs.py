@@ -67,7 +67,7 @@ ABOUT = {
     "analytics": "Where usage is to be kept for reports; nothing is kept yet.",
     "link": "How the control process and the engine process talk to each other.",
     "watch": "What monitoring reads; see [watching](watching.md).",
-    "network": "What the server itself may connect to; it connects to nothing yet.",
+    "network": "What the server itself may connect to; see [the guard](security.md#the-guard).",
     "retention": "How long sessions, refusals and explanations are kept; a reload applies it.",
     "account[]": "`[[account]]`, once for each customer; nobody sees another account's streams.",
     "account[].key[]": "`[[account.key]]`, below its account: an access key.",

@@ -122,6 +122,9 @@ Names = Annotated[
     Meta(min_length=1),
     Form("a list of at least one name (letters, digits, `_`, `.`, `-`)", _each(_name)),
 ]
+OptionalNames = Annotated[
+    tuple[str, ...], Form("a list of names (letters, digits, `_`, `.`, `-`), which may be empty", _each(_name))
+]
 Apps = Annotated[tuple[str, ...], Form('a list of apps, each "APP" or "VHOST/APP"', _each(_app))]
 VhostName = Annotated[str, Form("a vhost's name, or empty", lambda text: text and _name(text))]
 Host = Annotated[
@@ -186,7 +189,7 @@ class Media(Section, frozen=True, kw_only=True):
     """RTMP in TLS: publishers and players."""
 
     http_listen: Listener = "127.0.0.1:8081"
-    """HTTP players: `/{app}/{stream}.flv` and `/{app}/{stream}.m3u8`."""
+    """HTTP players: `/{app}/{stream}.flv`, `/{app}/{stream}.m3u8`, and a page that plays at `/{app}/{stream}`."""
 
     https_listen: Listener = "127.0.0.1:8444"
     """HTTP players in TLS: a page that came by https can play nothing else."""
@@ -360,7 +363,12 @@ class Network(Section, frozen=True, kw_only=True):
 
     allow_private: Networks = ()
     """Private networks that relays, forwards, pulls and callbacks may reach, such as `127.0.0.0/8`; all others are
-    refused, so that a URL from outside opens nothing inside."""
+    refused, so that a URL from outside opens nothing inside. Streams of this very server are behind such an address,
+    too."""
+
+    ca_file: File = None
+    """Certificates (PEM) of authorities that are believed besides the system's, when `rtmps` and `https` servers are
+    called."""
 
 
 class Retention(Section, frozen=True, kw_only=True):
@@ -383,6 +391,14 @@ class Retention(Section, frozen=True, kw_only=True):
 
     max_explained: Annotated[int, Meta(ge=100, le=100_000_000)] = 50_000
     """So many of them at most: anybody can send a request."""
+
+    recordings_days: Annotated[int, Meta(ge=0, le=3650)] = 0
+    """Recorded files, counted from their end; 0: until somebody removes them, as nobody else may have them. That they
+    were there stays known for `sessions_days`."""
+
+    recordings_gib: Annotated[int, Meta(ge=0, le=1_048_576)] = 0
+    """So many GiB of recorded files at most, over all accounts; above, the oldest are removed. 0: as many as the disk
+    takes."""
 
 
 class Key(Section, frozen=True, kw_only=True):
@@ -425,6 +441,17 @@ class Vhost(Section, frozen=True, kw_only=True):
 
     publish_valid_s: Annotated[int, Meta(ge=0, le=31_536_000)] = 0
     """0: `wsTime` is when the URL ends; otherwise it is when the URL was made, and the URL is good for so long."""
+
+    record: Literal["", "mp4", "flv", "hls"] = ""
+    """Record every stream of this vhost whenever it is on air, as fragmented MP4, FLV or HLS; empty: only what is asked
+    for."""
+
+    record_apps: OptionalNames = ()
+    """Apps that `record` is for; an empty list: all of them."""
+
+    record_one_file: bool = False
+    """Whether a publisher that comes back within a minute goes on in the same file, with a gap; otherwise each publish
+    has its own."""
 
 
 class Account(Section, frozen=True, kw_only=True):
@@ -511,7 +538,12 @@ def _anchored(config: Config, folder: Path) -> Config:
         tls_key=config.api.tls_key and folder / config.api.tls_key,
     )
     recording = msgspec.structs.replace(config.recording, dir=config.recording.dir and folder / config.recording.dir)
-    return msgspec.structs.replace(config, data_dir=folder / config.data_dir, api=api, recording=recording)
+    network = msgspec.structs.replace(
+        config.network, ca_file=config.network.ca_file and folder / config.network.ca_file
+    )
+    return msgspec.structs.replace(
+        config, data_dir=folder / config.data_dir, api=api, recording=recording, network=network
+    )
 
 
 # --- Rules that span several settings ---------------------------------------------------------
@@ -539,6 +571,15 @@ def _conflicts(config: Config) -> Iterator[str]:
             )
         if vhost.publish_auth == "signed" and not vhost.publish_key:
             yield f'vhost {vhost.name!r} has publish_auth = "signed" and no publish_key; give it one'
+        yield from _record_conflicts(vhost)
+
+
+def _record_conflicts(vhost: Vhost) -> Iterator[str]:
+    for app in vhost.record_apps:
+        if app not in vhost.apps:
+            yield f"vhost {vhost.name!r} has no app {app!r} to record; its apps are {', '.join(vhost.apps)}"
+    if not vhost.record and (vhost.record_apps or vhost.record_one_file):
+        yield f'vhost {vhost.name!r} says how to record, and not what as; set record = "mp4", "flv" or "hls"'
 
 
 def _listener_conflicts(config: Config) -> Iterator[str]:

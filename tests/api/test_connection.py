@@ -528,7 +528,7 @@ async def test_a_peer_that_takes_nothing_is_cut(door: Door) -> None:
 # Anything
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     data=st.one_of(
         st.binary(max_size=300),

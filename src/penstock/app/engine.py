@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from penstock.app.certificates import tls_context
 from penstock.app.recording import open_desk
+from penstock.app.relaying import RelayPlane
 from penstock.app.timers import every
 from penstock.config import Config
 from penstock.engine.control import ControlLink
@@ -25,7 +26,7 @@ from penstock.link import socket as link_socket
 from penstock.link.messages import EndReason
 from penstock.model import Clock, SystemClock
 from penstock.servers.door import Connection, Door, DoorPolicy, Guests
-from penstock.servers.hls import http_connection
+from penstock.servers.play import http_connection
 from penstock.servers.rtmp import RtmpRooms, rtmp_connection
 from penstock.servers.wire import Wire
 
@@ -66,6 +67,8 @@ class Engine:
         self.control = ControlLink(
             self.hub, self.meter, clock, self._loop.call_later, config.media.admission_timeout_s, self.recordings
         )
+        self.relaying = RelayPlane(config, clock)
+        self.control.speak_for(self.relaying.relays)
         self.doors: dict[str, Door] = {}
         self._open_doors(config, listeners, clock)
         self._timers: list[asyncio.Task[None]] = [
@@ -83,6 +86,7 @@ class Engine:
     async def drain(self, within_s: float) -> None:
         """Let nobody in, and streams end at a key frame; returns when all are gone, or after `within_s`."""
         self._is_draining = True
+        self.relaying.close()
         for door in self.doors.values():
             door.drain()
         self.hub.drain(EndReason.ENGINE_STOPPED)
@@ -98,6 +102,7 @@ class Engine:
         """End every session and play, finish files, hand over the last usage, and close all sockets."""
         for timer in self._timers:
             timer.cancel()
+        self.relaying.close()
         self.hub.stop(EndReason.ENGINE_STOPPED)
         await self.recordings.close(FILES_S)
         await self._disks.close()
@@ -113,6 +118,7 @@ class Engine:
     def _tick(self) -> None:
         self.hub.tick()
         self.viewers.tick()
+        self.relaying.relays.tick()
         for door in self.doors.values():
             door.sweep()
         if self._is_draining and not any(map(len, self.doors.values())):

@@ -103,6 +103,11 @@ class Hub:
         publication = place.publication
         return Holder(publication.lease.epoch, round(self._clock.monotonic() - publication.media_at_s, 3))
 
+    def publication(self, stream_id: StreamId) -> Publication | None:
+        """What is published as `stream_id` now."""
+        place = self._places.get(stream_id)
+        return place.publication if place else None
+
     def begin(
         self, lease: Lease, publisher: Publisher, client: Client, domain: str, *, replaces: int | None = None
     ) -> Publication | None:

@@ -161,7 +161,7 @@ def test_other_versions_are_refused_at_the_first_byte(first: bytes) -> None:
     assert handshake.data_to_send() == b""
 
 
-@settings(max_examples=60, derandomize=True, deadline=None)
+@settings(max_examples=60)
 @given(st.booleans(), st.lists(st.binary(max_size=2000), max_size=5))
 def test_any_bytes_are_taken_or_raise_rtmp_error(has_version: bool, data: list[bytes]) -> None:
     handshake = ServerHandshake()
@@ -173,7 +173,7 @@ def test_any_bytes_are_taken_or_raise_rtmp_error(has_version: bool, data: list[b
     assert len(handshake.data_to_send()) in (0, 1 + 2 * BLOCK)
 
 
-@settings(max_examples=40, derandomize=True, deadline=None)
+@settings(max_examples=40)
 @given(st.sampled_from([8, 772]), st.integers(0, 2**32 - 1))
 def test_every_digest_block_is_recognized(layout: int, seed: int) -> None:
     c1 = digest_block(layout, seed)
