@@ -16,6 +16,7 @@ from msgspec import Struct, structs
 
 from penstock.api.admin import AdminApp
 from penstock.api.asgi import GatewayApp
+from penstock.api.dialects import LARGE_TARGETS
 from penstock.api.gateway import Gateway
 from penstock.api.http import HttpServer
 from penstock.api.kingsoft import handlers as kingsoft
@@ -37,6 +38,7 @@ from penstock.domain.engines import EngineLink
 from penstock.domain.explain import Explanations
 from penstock.domain.journal import Journal
 from penstock.domain.live import Live, Rules
+from penstock.domain.recording_urls import KEY_NAME, FileUrls
 from penstock.domain.registry import Registry
 from penstock.domain.sessions import Sessions
 from penstock.domain.usage import UsageLedger
@@ -131,6 +133,7 @@ class Control:
         await self._seed(self.config)
         await live.bans.load(live.store, live.clock.now())
         await live.recordings.load(live.store)
+        live.file_urls = FileUrls(await live.store.secret(KEY_NAME))
         for row in await live.store.open_sessions():
             live.sessions.adopt(records.session_of(row))
 
@@ -161,7 +164,9 @@ class Control:
             tallies=self.live.tallies,
         )
         proxies = tuple(ipaddress.ip_network(network) for network in self.config.api.trusted_proxies)
-        server = HttpServer(GatewayApp(gateway.answer), HttpPolicy(trusted_proxies=proxies))
+        server = HttpServer(
+            GatewayApp(gateway.answer), HttpPolicy(trusted_proxies=proxies, large_targets=LARGE_TARGETS)
+        )
         self._servers.append(server)
         if (plain := listeners.get("api")) is not None:
             server.listen(plain)

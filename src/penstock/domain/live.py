@@ -10,6 +10,7 @@ from penstock.domain.audience import Audiences
 from penstock.domain.bantable import BanTable
 from penstock.domain.clock import DomainClock
 from penstock.domain.journal import Journal
+from penstock.domain.recording_urls import FileUrls
 from penstock.domain.recordingtable import RecordingTable
 from penstock.domain.registry import Registry
 from penstock.domain.sessions import Sessions
@@ -94,3 +95,4 @@ class Live(Struct):
     tallies: Tallies = field(default_factory=Tallies)
     recordings: RecordingTable = field(default_factory=RecordingTable)
     recorder: Recorder = field(default_factory=NoRecorder)
+    file_urls: FileUrls = FileUrls()

@@ -1,4 +1,4 @@
-"""What the tests of recording share: a hub with a desk, a disk that works when it is told to, files read back."""
+"""What the tests of recording share: a hub with a desk, a disk that works when it is told to, and files read back."""
 
 from __future__ import annotations
 

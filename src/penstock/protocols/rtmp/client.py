@@ -281,9 +281,10 @@ class ClientSession:
             values = amf0.decode_command(message.payload, amf3_wrapped=message.type_id == messages.COMMAND_AMF3)
         except AmfError as error:
             raise RtmpError(f"a command does not decode: {error}") from error
-        if len(values) < 2 or not isinstance(values[0], str) or not isinstance(values[1], float):
-            raise RtmpError("a command must open with its name and its transaction number")
-        name, transaction = values[0], values[1]
+        if not values or not isinstance(values[0], str):
+            raise RtmpError("a command must open with its name")
+        # ffmpeg, which listens, sends onFCPublish by its name alone.
+        name, transaction = values[0], values[1] if len(values) > 1 and isinstance(values[1], float) else None
         replies = REPLIES[self.state]
         handler = replies.get((name, transaction)) or replies.get((name, None))
         return handler(self, values[2:]) if handler is not None else None
