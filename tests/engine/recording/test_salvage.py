@@ -11,6 +11,7 @@ import pytest
 from penstock.engine.recording.folder import Folder
 from penstock.engine.recording.salvage import inspect
 from penstock.link.recording import Container, FileBegan, FileEnded, FileFacts
+from penstock.protocols import flv
 from tests.e2e.media import Samples
 from tests.engine.recording.kit import Frame, Studio, between, ffprobe_packets, frames, packets, probe, tags_of
 from tests.engine.test_segments import SETUP, mixed, pictures, sounds
@@ -180,3 +181,11 @@ def test_a_pipe_or_a_folder_in_its_place_is_no_file(tmp_path: Path) -> None:
     file.mkdir()
     with pytest.raises(IsADirectoryError):
         inspect(Folder(tmp_path / "r"), path)
+
+
+def test_a_body_ends_where_its_tag_does(tmp_path: Path) -> None:
+    """A body too short to be a frame is none, whatever the next tag begins with."""
+    path, _ = recorded(tmp_path / "r", Container.FLV)
+    short = flv.tag(flv.VIDEO, 0, b"\x91hv")
+    data = flv.file_header(audio=True, video=True) + short + flv.tag(flv.AUDIO, 0, b"\xaf\x01sound") + short
+    assert cut(tmp_path / "r", path, data) == FileFacts(len(data), 0, "", "aac", (), is_whole=False)

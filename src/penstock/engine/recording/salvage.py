@@ -184,7 +184,9 @@ class _Flv:
                 return
             if self._at(behind - flv.TAIL, flv.TAIL) != (flv.HEAD + payload_size).to_bytes(4, "big"):
                 return
-            self._note(kind, head[7] << 24 | int.from_bytes(head[4:7], "big"), head[flv.HEAD :])
+            # What comes behind a short payload is the next tag's.
+            body = head[flv.HEAD :][:payload_size]
+            self._note(kind, head[7] << 24 | int.from_bytes(head[4:7], "big"), body)
             at = self.end = behind
 
     def _note(self, kind: int, at_ms: int, body: bytes) -> None:
