@@ -78,6 +78,10 @@ class RelayPlane:
             self._door.close()
             self._door = None
 
+    def hang_up(self) -> None:
+        """Close the connections whose peers are still being told."""
+        self._exchange.close()
+
 
 def _policy(config: Config) -> RelayPolicy:
     media = config.media
