@@ -86,3 +86,5 @@ async def relays(folder: Path, ca_file: Path | None = None) -> AsyncIterator[Rel
     finally:
         ticking.cancel()
         relaying.plane.close()
+        await asyncio.sleep(0)
+        relaying.plane.hang_up()

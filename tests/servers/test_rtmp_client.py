@@ -147,7 +147,7 @@ async def test_a_server_that_says_nothing_has_its_time() -> None:
 @pytest.mark.parametrize(
     ("where", "why"),
     [
-        ("rtmp://127.0.0.1/live", "must name an app and a stream"),
+        ("rtmp://127.0.0.1/live", "must be /app/stream"),
         ("http://127.0.0.1/live/cam", "rtmp:// or rtmps://"),
         ("rtmp://10.0.0.1/live/cam", "network.allow_private"),
         ("rtmp://nowhere.invalid/live/cam", "does not resolve"),

@@ -118,6 +118,7 @@ class Engine:
             self._link.close()
         # What was sent last is on its way by the loop's next turn.
         await asyncio.sleep(0)
+        self.relaying.hang_up()
 
     def _tick(self) -> None:
         self.hub.tick()

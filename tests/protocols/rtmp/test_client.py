@@ -83,7 +83,7 @@ def test_a_url_names_an_app_and_a_stream(path: str, query: str | None, place: Pl
 
 @pytest.mark.parametrize("path", ["", "/", "/live", "/live/", "//"])
 def test_a_url_without_one_of_them_is_an_error(path: str) -> None:
-    with pytest.raises(RtmpError, match="must name an app and a stream"):
+    with pytest.raises(RtmpError, match="must be /app/stream"):
         place_of("rtmp", "a.example", path, None)
 
 

@@ -102,7 +102,8 @@ def place_of(scheme: str, host_and_port: str, path: str, query: str | None) -> P
     """
     app, _, stream = path.strip("/").rpartition("/")
     if not app or not stream:
-        raise RtmpError(f"the URL's path is {path[:200]!r}; it must name an app and a stream: /app/stream")
+        # The path is not shown: a stream's name often is its key.
+        raise RtmpError("the URL's path lacks an app or a stream; it must be /app/stream")
     name = stream if query is None else f"{stream}?{query}"
     return Place(app, name, f"{scheme}://{host_and_port}/{app}")
 
