@@ -19,9 +19,12 @@ help: ## list the targets
 run: $(VENV)/.server ## start the server with a test pattern on air; Ctrl-C ends it
 	@exec $(BIN)/penstock serve --test-pattern
 
-test: $(VENV)/.dev ## install what the tests need, then run all of them
+# Tests wait for media more than they compute: more of them at once than there are cores.
+JOBS ?= 3
+
+test: $(VENV)/.dev ## install what the tests need, then run all of them, JOBS=3 at a time
 	@tools/peers.sh
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses $(JOBS) --dist worksteal
 
 # With CI=true nothing is rewritten: what is not formatted fails.
 check: $(VENV)/.dev ## format, lint and type-check

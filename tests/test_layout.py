@@ -27,7 +27,7 @@ ORDER = (
     {"servers", "workers", "api", "sdk"},
     {"domain", "engine"},
     {"link"},
-    {"admin", "clouds", "protocols", "storage", "analytics", "config", "tls"},
+    {"admin", "clouds", "protocols", "storage", "analytics", "config", "tls", "net"},
     {"model", "settings", "logs"},
     {"errors"},
     {""},

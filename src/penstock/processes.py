@@ -81,6 +81,7 @@ async def _engine(boot: Boot, stop: asyncio.Event) -> AsyncIterator[None]:
     listeners = Listeners(**{name: socket.socket(fileno=fd) for name, fd in boot.listeners.items()})
     engine = Engine(boot.config, listeners)
     await engine.listen_for_control(socket.socket(fileno=boot.link_fd))
+    engine.relaying.listen(boot.config.data_dir)
 
     async def drain() -> None:
         await engine.drain(boot.config.media.drain_s)

@@ -143,7 +143,7 @@ async def test_unreadable_body_is_refused_before_its_handler() -> None:
     assert (answer.status, answer.body["error"]["kind"]) == (400, "MalformedRequest")
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     path=st.one_of(st.sampled_from([f"/{verb}" for verb in VERBS]), st.text()),
     method=st.sampled_from(["POST", "POST", "POST", "GET", "BREW"]),

@@ -438,7 +438,7 @@ frames = st.tuples(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(frames, max_size=60))
 def test_whatever_comes_the_playlist_keeps_its_promises(steps: list[tuple[str, int]]) -> None:
     segmenter = make(SegmentPolicy(listed=5))
@@ -506,7 +506,7 @@ media = st.tuples(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(media, max_size=40))
 def test_no_bytes_of_a_publisher_are_a_fault(messages: list[tuple[Kind, int, bytes]]) -> None:
     clock = ManualClock()

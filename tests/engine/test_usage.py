@@ -310,5 +310,5 @@ class Metering(RuleBasedStateMachine):
         assert plays == self.plays
 
 
-Metering.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+Metering.TestCase.settings = settings(max_examples=60, stateful_step_count=40)
 TestNoByteIsLostOrDoubled = Metering.TestCase

@@ -253,7 +253,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=150, derandomize=True, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(VALUES, max_size=4))
 def test_whatever_is_encoded_decodes_to_itself(values: list[Value]) -> None:
     assert amf0.decode(amf0.encode(*values)) == values
@@ -263,7 +263,7 @@ MARKERS = st.sampled_from([bytes([marker]) for marker in range(0x12)])
 PIECES = st.lists(st.binary(max_size=4) | MARKERS | st.just(b"\x00\x00\x00\x01") | st.just(b"\x00\x01a"), max_size=30)
 
 
-@settings(max_examples=400, derandomize=True, deadline=None)
+@settings(max_examples=400)
 @given(st.binary(max_size=200) | PIECES.map(b"".join))
 def test_any_bytes_decode_or_raise_amf_error(data: bytes) -> None:
     try:
@@ -274,7 +274,7 @@ def test_any_bytes_decode_or_raise_amf_error(data: bytes) -> None:
     assert amf0.decode(amf0.encode(*values)) is not None
 
 
-@settings(max_examples=300, derandomize=True, deadline=None)
+@settings(max_examples=300)
 @given(
     st.lists(VALUES, max_size=4).map(lambda values: amf0.encode(*values)) | PIECES.map(b"".join), st.integers(0, 255)
 )

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from penstock.protocols.codecs.setup import parse_audio_config, parse_video_config
+from penstock.protocols.codecs.parse import parse_audio_config, parse_video_config
 from penstock.protocols.flv import AUDIO, VIDEO, TagReader
 from penstock.protocols.flvbody import audio_body, coded_picture, coded_sound, video_body
 from penstock.protocols.fmp4 import AudioTrack, Run, Sample, VideoTrack, init_segment, media_segment
@@ -179,7 +179,7 @@ video_runs = st.builds(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(video_runs, st.integers(0, 2**40))
 def test_any_samples_come_back(run: Run, number: int) -> None:
     (got,) = read_segment(media_segment(number, [run]))

@@ -423,7 +423,7 @@ def what_it_reads(parts: list[bytes]) -> tuple[bytes, ...] | int | None:
     return None
 
 
-@settings(max_examples=300, derandomize=True, deadline=None)
+@settings(max_examples=300)
 @given(HEADS | USUAL, st.lists(st.integers(0, 100), max_size=6))
 def test_any_bytes_are_a_request_or_refused_and_the_same_in_any_split(data: bytes, cuts: list[int]) -> None:
     whole = what_it_reads([data])
@@ -434,7 +434,7 @@ def test_any_bytes_are_a_request_or_refused_and_the_same_in_any_split(data: byte
     assert what_it_reads([data[at : at + 1] for at in range(len(data))]) == whole
 
 
-@settings(max_examples=300, derandomize=True, deadline=None)
+@settings(max_examples=300)
 @given(HEADS, HEADS)
 def test_any_target_and_host_are_a_stream_to_look_for_or_not_found(target: bytes, host: bytes) -> None:
     try:

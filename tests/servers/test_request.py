@@ -91,7 +91,7 @@ pieces = st.sampled_from(
 lines = st.lists(st.lists(pieces, max_size=5).map(b"".join), max_size=4).map(b"\r\n".join)
 
 
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=2000)
 @given(
     st.sampled_from([b"GET /a HTTP/1.1\r\n", b"HEAD /live/cam.m3u8?x HTTP/1.1\r\nHost: b\r\n", b""]),
     lines,
@@ -104,7 +104,7 @@ def test_what_is_read_by_hand_is_what_h11_reads(start: bytes, middle: bytes, end
         assert found == by_h11(data)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(st.integers(33, 126), st.integers(0, 255))
 def test_no_sign_is_taken_where_h11_takes_none(in_name: int, in_value: int) -> None:
     data = HEAD + b"X" + bytes([in_name]) + b": a" + bytes([in_value]) + b"b\r\n\r\n"

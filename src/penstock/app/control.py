@@ -16,6 +16,7 @@ from msgspec import Struct, structs
 
 from penstock.api.admin import AdminApp
 from penstock.api.asgi import GatewayApp
+from penstock.api.dialects import LARGE_TARGETS
 from penstock.api.gateway import Gateway
 from penstock.api.http import HttpServer
 from penstock.api.kingsoft import handlers as kingsoft
@@ -24,11 +25,12 @@ from penstock.api.operator.desk import Desk
 from penstock.api.operator.handlers import HANDLERS
 from penstock.api.policy import HttpPolicy
 from penstock.api.ratelimit import RateLimits
+from penstock.api.volcengine import handlers as volcengine
 from penstock.api.watch import Readiness, WatchApp
 from penstock.app.certificates import tls_context
 from penstock.app.timers import every
 from penstock.config import Config, load, parse_listen
-from penstock.domain import accounts, records, retention
+from penstock.domain import accounts, recording_schedule, records, retention
 from penstock.domain.audience import Audiences
 from penstock.domain.bantable import BanTable
 from penstock.domain.clock import DomainClock
@@ -36,6 +38,7 @@ from penstock.domain.engines import EngineLink
 from penstock.domain.explain import Explanations
 from penstock.domain.journal import Journal
 from penstock.domain.live import Live, Rules
+from penstock.domain.recording_urls import KEY_NAME, FileUrls
 from penstock.domain.registry import Registry
 from penstock.domain.sessions import Sessions
 from penstock.domain.usage import UsageLedger
@@ -53,6 +56,8 @@ RECONNECT_S: Final = 0.05
 # Reasons of refusals wait so long for their disk: asking for one looks at what waits too.
 EXPLAIN_S: Final = 1.0
 SWEEP_S: Final = 60.0
+# Recordings begin and end by the clock so late at most.
+TICK_S: Final = 1.0
 # How long what is to be written down may take at the end; more than this and the disk is gone.
 LAST_WORDS_S: Final = 3.0
 # Settings of `media` that a reload applies; the engine knows the others from its start.
@@ -87,6 +92,7 @@ class Control:
             audiences=Audiences(),
             usage=UsageLedger(),
             engine=self.engine,
+            recorder=self.engine.recorder,
         )
         self.explanations = Explanations(self.live.registry)
         store.on_write(self.live.tallies.wrote)
@@ -126,6 +132,8 @@ class Control:
         live = self.live
         await self._seed(self.config)
         await live.bans.load(live.store, live.clock.now())
+        await live.recordings.load(live.store)
+        live.file_urls = FileUrls(await live.store.secret(KEY_NAME))
         for row in await live.store.open_sessions():
             live.sessions.adopt(records.session_of(row))
 
@@ -141,12 +149,13 @@ class Control:
         self._timers = [
             asyncio.create_task(every(EXPLAIN_S, partial(self.explanations.flush, self.live))),
             asyncio.create_task(every(SWEEP_S, self._sweep)),
+            asyncio.create_task(every(TICK_S, partial(recording_schedule.tick, self.live))),
         ]
 
     def _open_doors(self, listeners: Mapping[str, socket.socket]) -> None:
         clock = SystemClock()
         gateway = Gateway(
-            kingsoft.HANDLERS,
+            kingsoft.HANDLERS | volcengine.HANDLERS,
             self.live,
             find_key=self.live.registry.find_key,
             explain=self.explanations.put,
@@ -155,7 +164,9 @@ class Control:
             tallies=self.live.tallies,
         )
         proxies = tuple(ipaddress.ip_network(network) for network in self.config.api.trusted_proxies)
-        server = HttpServer(GatewayApp(gateway.answer), HttpPolicy(trusted_proxies=proxies))
+        server = HttpServer(
+            GatewayApp(gateway.answer), HttpPolicy(trusted_proxies=proxies, large_targets=LARGE_TARGETS)
+        )
         self._servers.append(server)
         if (plain := listeners.get("api")) is not None:
             server.listen(plain)
@@ -174,6 +185,7 @@ class Control:
 
     async def _sweep(self) -> None:
         await retention.sweep(self.live, self.config.retention)
+        await retention.sweep_files(self.live, self.config.retention)
 
     async def follow(self, path: Path) -> None:
         """Stay connected to the engine that listens at `path`; returns when cancelled."""

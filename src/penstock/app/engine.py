@@ -12,6 +12,8 @@ from typing import Final
 from msgspec import Struct
 
 from penstock.app.certificates import tls_context
+from penstock.app.recording import open_desk
+from penstock.app.relaying import RelayPlane
 from penstock.app.timers import every
 from penstock.config import Config
 from penstock.engine.control import ControlLink
@@ -35,6 +37,8 @@ TICK_S: Final = 0.25
 # `latency`: the least time between two batches to a stream's players.
 FLUSH_EVERY_S: Final = {"low": 0.0, "normal": 0.1, "max": 0.25}
 KIB: Final = 1024
+# How long files may take to be finished at the end: less than the supervisor waits.
+FILES_S: Final = 3.0
 
 ConnectionMaker = Callable[[Door, Wire, str, int], Connection]
 
@@ -59,7 +63,12 @@ class Engine:
         self.meter = UsageMeter(clock.now())
         self.hub = Hub(_hub_policy(config), clock, self._loop.call_later, self.meter)
         self.viewers = Viewers(self.hub, _viewer_policy(config), clock)
-        self.control = ControlLink(self.hub, self.meter, clock, self._loop.call_later, config.media.admission_timeout_s)
+        self.recordings, self._disks = open_desk(config, self.hub, clock)
+        self.control = ControlLink(
+            self.hub, self.meter, clock, self._loop.call_later, config.media.admission_timeout_s, self.recordings
+        )
+        self.relaying = RelayPlane(config, clock)
+        self.control.speak_for(self.relaying.relays)
         self.doors: dict[str, Door] = {}
         self._open_doors(config, listeners, clock)
         self._timers: list[asyncio.Task[None]] = [
@@ -77,6 +86,7 @@ class Engine:
     async def drain(self, within_s: float) -> None:
         """Let nobody in, and streams end at a key frame; returns when all are gone, or after `within_s`."""
         self._is_draining = True
+        self.relaying.close()
         for door in self.doors.values():
             door.drain()
         self.hub.drain(EndReason.ENGINE_STOPPED)
@@ -89,10 +99,13 @@ class Engine:
             log.warning("%d connections are cut: they were not done within %g s", left, within_s)
 
     async def close(self) -> None:
-        """End every session and play, hand over the last usage, and close all sockets."""
+        """End every session and play, finish files, hand over the last usage, and close all sockets."""
         for timer in self._timers:
             timer.cancel()
+        self.relaying.close()
         self.hub.stop(EndReason.ENGINE_STOPPED)
+        await self.recordings.close(FILES_S)
+        await self._disks.close()
         self.control.send_usage()
         for door in self.doors.values():
             door.close()
@@ -105,6 +118,7 @@ class Engine:
     def _tick(self) -> None:
         self.hub.tick()
         self.viewers.tick()
+        self.relaying.relays.tick()
         for door in self.doors.values():
             door.sweep()
         if self._is_draining and not any(map(len, self.doors.values())):

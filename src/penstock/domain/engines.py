@@ -9,8 +9,9 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Final
 
-from penstock.domain import admission, bans, enforcement, records
+from penstock.domain import admission, bans, enforcement, recording_schedule, records
 from penstock.domain.live import Live
+from penstock.domain.recorder_link import RecorderLink
 from penstock.domain.sessions import Session
 from penstock.errors import DomainError, LinkError
 from penstock.link.channel import Channel
@@ -36,6 +37,7 @@ from penstock.link.messages import (
     UsageTaken,
     Welcome,
 )
+from penstock.link.recording import FileBegan, FileEnded, FileRemoved, RecordingTold
 from penstock.model import StreamId
 from penstock.storage.base import Records
 from penstock.storage.rows import SessionEnd, SessionRow
@@ -59,6 +61,7 @@ class EngineLink:
         self._last_command = 0
         self._is_keeping = True  # so far, all that this connection told was written down
         self._tasks: set[asyncio.Task[None]] = set()
+        self.recorder = RecorderLink()
 
     def attach(self, channel: Channel, live: Live, on_lost: Callable[[], None] = lambda: None) -> None:
         """Take over a fresh connection; `on_lost` is called when it is gone."""
@@ -120,6 +123,8 @@ class EngineLink:
                 waiting = self._drops.get(command)
                 if waiting is not None and not waiting.done():
                     waiting.set_result(epoch)
+            case RecordingTold() | FileBegan() | FileEnded() | FileRemoved():
+                self.recorder.receive(live, message)
             case _:
                 log.error("the link brought a %s, which an engine does not send", type(message).__name__)
 
@@ -194,6 +199,8 @@ class EngineLink:
         self._lost(live, lost, "the engine does not know it")
         self.tell_vhosts(live)
         self.connected.set()
+        if self._channel is not None:
+            self.recorder.greet(live, hello, self._channel)
         self._work(enforcement.enforce(live))
         on_air = len(hello.on_air)
         # At a server's first start there is nothing to tell.
@@ -228,6 +235,8 @@ class EngineLink:
             return await self._refuse(live, asked, error)
         row = records.row_of(session)
         await live.journal.put(lambda store: store.admit_session(row))
+        # Said to the engine before the answer, so that no frame comes before it.
+        await recording_schedule.record_always(live, session)
         try:
             # While that was written the stream may have been banned, and its publisher looked for in vain.
             bans.refuse_banned(live, asked.stream)
@@ -264,6 +273,7 @@ class EngineLink:
     def _lose(self, live: Live, why: str) -> None:
         self._channel = None
         self.connected.clear()
+        self.recorder.lose(live)
         sessions = live.sessions.engine_lost()
         # An engine that is told to end ends its sessions first, and leaves none.
         log.log(logging.WARNING if sessions else logging.DEBUG, "the engine is lost: %s", why)

@@ -63,6 +63,19 @@ class Registry:
             raise UnknownDomain(f"vhost {vhost} has no push domain {name[:80]!r}")
         return found
 
+    def domain_of(self, account: str, name: str) -> Domain:
+        """A domain of the account, by its name alone; the push domain where one to play from has the same name.
+
+        Raises:
+            UnknownDomain: it has no such domain.
+        """
+        name = name.lower()
+        owned = [domains for vhost, domains in self._domains.items() if self.account_of(vhost) == account]
+        found = [domain for domains in owned for domain in domains if domain.name == name]
+        if not found:
+            raise UnknownDomain(f"account {account} has no domain {name[:80]!r}")
+        return next((domain for domain in found if domain.kind == "push"), found[0])
+
     def domain_for(self, vhost: str, kind: Literal["push", "pull"], host: str) -> str:
         """The domain that something on this host counts under: that one, or the vhost's first; empty if it has none."""
         names = [domain.name for domain in self.domains(vhost, kind)]

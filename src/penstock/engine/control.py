@@ -19,9 +19,12 @@ from msgspec import Struct
 from penstock.engine.addressing import Target, VhostTable, without_values
 from penstock.engine.hub import Hub
 from penstock.engine.publication import Publication
+from penstock.engine.recording.desk import RecordingDesk
+from penstock.engine.relaying.relays import Relays
 from penstock.engine.stream import Later, Timer
 from penstock.engine.usage import UsageMeter
 from penstock.errors import BadParameters, Unavailable
+from penstock.link import recording
 from penstock.link.channel import Channel
 from penstock.link.messages import (
     VERSION,
@@ -45,6 +48,7 @@ from penstock.link.messages import (
     UsageTaken,
     Welcome,
 )
+from penstock.link.relaying import RelayTold, StartRelay, StopRelay
 from penstock.model import Clock, StreamId
 
 log = logging.getLogger("penstock.engine.control")
@@ -69,20 +73,36 @@ class _Question(Struct, eq=False):
 class ControlLink:
     """Speaks for one engine to whichever control process is there."""
 
-    def __init__(self, hub: Hub, meter: UsageMeter, clock: Clock, later: Later, admission_timeout_s: float) -> None:
+    def __init__(
+        self,
+        hub: Hub,
+        meter: UsageMeter,
+        clock: Clock,
+        later: Later,
+        admission_timeout_s: float,
+        recordings: RecordingDesk | None = None,
+    ) -> None:
+        """Without `recordings` it is an engine that records nothing, and says so to nobody."""
         self.engine = uuid.uuid4().hex
         self._hub = hub
         self._meter = meter
         self._clock = clock
         self._later = later
         self._admission_timeout_s = admission_timeout_s
+        self._recordings = recordings
         self._channel: Channel | None = None
         self._welcomed = False
         self._questions: dict[int, _Question] = {}
         self._last_ask = 0
         self._untold: deque[Ended | TurnedAway] = deque(maxlen=MAX_UNHEARD)
         self._last_told = 0
+        self._relays: Relays | None = None
         hub.listen(self)
+
+    def speak_for(self, relays: Relays) -> None:
+        """Control's orders for relays go to `relays`, and what becomes of them to control."""
+        self._relays = relays
+        relays.tell = self._tell_of_relay
 
     def attach(self, channel: Channel) -> None:
         """Control is there. An older connection, if it is still open, is its predecessor's: it goes."""
@@ -90,10 +110,14 @@ class ControlLink:
             log.warning("a new control process connected; the link to the old one is closed")
             self._channel.close()
         self._channel, self._welcomed = channel, False
+        if self._recordings is not None:
+            self._recordings.detach()
         channel.on_message = lambda message: self._receive(channel, message)
         channel.on_lost = lambda why: self._lose(channel, why)
         ended = tuple(told.lease.epoch for told in self._untold if isinstance(told, Ended))
-        channel.send(Hello(VERSION, self.engine, self._hub.on_air(), ended, os.getpid()))
+        recordings = self._recordings.ids if self._recordings is not None else ()
+        relays = self._relays.ids if self._relays is not None else ()
+        channel.send(Hello(VERSION, self.engine, self._hub.on_air(), ended, os.getpid(), recordings, relays))
 
     def close(self) -> None:
         """Hand over the last usage and close the link; what was sent before still arrives."""
@@ -214,6 +238,10 @@ class ControlLink:
         self._hub.sample()
         if self._welcomed:
             self._send(Stats(self._hub.stats()))
+            if self._recordings is not None:
+                self._recordings.tell_states()
+            if self._relays is not None:
+                self._relays.tell_numbers()
 
     def send_usage(self) -> None:
         """Hand over what was sent to players since the last time."""
@@ -221,6 +249,11 @@ class ControlLink:
         if usage is not None and self._welcomed:
             self._meter.sent_number = usage.number
             self._send(usage)
+
+    def _tell_of_relay(self, told: RelayTold) -> None:
+        # Not kept: a control process that was away hears how all of them stand when it is there.
+        if self._welcomed:
+            self._send(told)
 
     def _tell(self, message: Ended | TurnedAway) -> None:
         """Send, now and to the next control process, until one says that it wrote it down."""
@@ -254,6 +287,16 @@ class ControlLink:
             case Drop():
                 epoch = self._hub.drop(message.stream, message.reason, message.detail)
                 self._send(Dropped(message.command, epoch))
+            case (
+                recording.Record()
+                | recording.StopRecording()
+                | recording.Inspect()
+                | recording.RemoveFile()
+                | recording.FilesNoted()
+            ) if self._recordings is not None:
+                self._recordings.receive(message)
+            case StartRelay() | StopRelay() if self._relays is not None:
+                self._relays.obey(message)
             case _:
                 log.error("the link brought a %s, which control does not send", type(message).__name__)
 
@@ -273,11 +316,17 @@ class ControlLink:
             self._send(usage)
         for question in list(self._questions.values()):
             self._put(question)
+        if self._recordings is not None:
+            self._recordings.attach(self._send)
+        if self._relays is not None:
+            self._relays.tell_all()
 
     def _lose(self, channel: Channel, why: str) -> None:
         if channel is self._channel:
             log.warning("the link to control is lost: %s; streams go on", why)
             self._channel, self._welcomed = None, False
+            if self._recordings is not None:
+                self._recordings.detach()
 
 
 def _about(lease: Lease) -> dict[str, str]:

@@ -14,7 +14,8 @@ from msgspec import Struct
 
 from penstock.errors import CodecError
 from penstock.link.messages import AudioFacts, VideoFacts
-from penstock.protocols.codecs.setup import AudioSetup, VideoSetup, parse_audio_config, parse_video_config
+from penstock.protocols.codecs.parse import parse_audio_config, parse_video_config
+from penstock.protocols.codecs.setup import AudioSetup, VideoSetup
 from penstock.protocols.flvbody import AudioBody, VideoBody
 
 # Rates are those of the last seconds: long enough for a GOP's uneven frames, short enough to show a stall.

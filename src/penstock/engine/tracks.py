@@ -12,7 +12,7 @@ from typing import Final
 from penstock.errors import CodecError
 from penstock.model import MediaPacket
 from penstock.protocols.codecs import mp3
-from penstock.protocols.codecs.setup import parse_audio_config, parse_video_config
+from penstock.protocols.codecs.parse import parse_audio_config, parse_video_config
 from penstock.protocols.flvbody import audio_body, coded_picture, coded_sound, video_body
 from penstock.protocols.fmp4 import VIDEO_TIMESCALE, AudioTrack, Run, Sample, VideoTrack
 

@@ -16,6 +16,7 @@
 
 An engine speaks first on every new connection, so that control knows what is on air before it
 decides anything. Ends, refusals and usage are kept by the engine until control says that it has them.
+Recordings and relays have files of their own: `link.recording`, `link.relaying`.
 """
 
 from __future__ import annotations
@@ -27,10 +28,11 @@ from typing import Final
 
 from msgspec import Struct
 
+from penstock.link import recording, relaying
 from penstock.model import StreamId
 
 # Raised when a message changes its meaning; two ends of different versions do not talk.
-VERSION: Final = 2
+VERSION: Final = 3
 
 
 class EndReason(StrEnum):
@@ -186,6 +188,8 @@ class Hello(Struct, frozen=True, tag=True):
     on_air: tuple[OnAir, ...]
     ended: tuple[int, ...] = ()  # epochs whose ends nobody noted yet; they are told behind this
     pid: int = 0  # of its process; 0 where that means nothing to control
+    recordings: tuple[str, ...] = ()  # ids that it works on
+    relays: tuple[str, ...] = ()
 
 
 class PublishAsked(Struct, frozen=True, tag=True):
@@ -282,6 +286,34 @@ class Drop(Struct, frozen=True, tag=True):
     detail: str = ""
 
 
-FromEngine = Hello | PublishAsked | Began | Ended | TurnedAway | Stats | Usage | Dropped
-FromControl = Welcome | Admitted | Refused | Noted | UsageTaken | Drop
+FromEngine = (
+    Hello
+    | PublishAsked
+    | Began
+    | Ended
+    | TurnedAway
+    | Stats
+    | Usage
+    | Dropped
+    | recording.RecordingTold
+    | recording.FileBegan
+    | recording.FileEnded
+    | recording.FileRemoved
+    | relaying.RelayTold
+)
+FromControl = (
+    Welcome
+    | Admitted
+    | Refused
+    | Noted
+    | UsageTaken
+    | Drop
+    | recording.Record
+    | recording.StopRecording
+    | recording.Inspect
+    | recording.RemoveFile
+    | recording.FilesNoted
+    | relaying.StartRelay
+    | relaying.StopRelay
+)
 AnyMessage = FromEngine | FromControl

@@ -324,7 +324,7 @@ class Door:
         accepted.setblocking(False)
         try:
             self._tune(accepted)
-            wire = TlsWire(accepted, self._context) if self._context is not None else PlainWire(accepted)
+            wire = TlsWire.serve(accepted, self._context) if self._context is not None else PlainWire(accepted)
         except OSError:
             accepted.close()
             self._guests.leave(address, pending=True)

@@ -46,13 +46,17 @@ class PlainWire:
 
 
 class TlsWire:
-    """The server's side of TLS. The handshake happens inside the first receives."""
+    """Either side of TLS. A server's handshake happens inside the first receives."""
 
     __slots__ = ("_socket",)
 
-    def __init__(self, connection: socket.socket, context: ssl.SSLContext) -> None:
-        self._socket = context.wrap_socket(
-            connection, server_side=True, do_handshake_on_connect=False, suppress_ragged_eofs=True
+    def __init__(self, connection: ssl.SSLSocket) -> None:
+        self._socket = connection
+
+    @classmethod
+    def serve(cls, connection: socket.socket, context: ssl.SSLContext) -> TlsWire:
+        return cls(
+            context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False, suppress_ragged_eofs=True)
         )
 
     def fileno(self) -> int:

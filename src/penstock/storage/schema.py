@@ -21,7 +21,8 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-from penstock.storage.rows import UrlSigning
+from penstock.storage.recordings import Gap
+from penstock.storage.rows import RecordAlways, UrlSigning
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
@@ -127,6 +128,7 @@ vhosts = Table(
     Column("publish_auth", NAME, nullable=False),
     Column("publish_key", NAME, nullable=False),
     Column("signing", Json(UrlSigning), nullable=False),
+    Column("record", Json(RecordAlways), nullable=False),
     Column("configured", Boolean, nullable=False),
 )
 
@@ -221,6 +223,69 @@ explained = Table(
     Column("rule", OUTSIDE, nullable=False),
     Column("canonical_request", Chars(16_384), nullable=False),
     Column("string_to_sign", Chars(4096), nullable=False),
+)
+
+recordings = Table(
+    "recordings",
+    metadata,
+    Column("number", RowNumber, primary_key=True),
+    Column("id", NAME, nullable=False, unique=True),
+    Column("vhost", NAME, nullable=False),
+    Column("app", NAME, nullable=False),
+    Column("stream", NAME, nullable=False),
+    Column("account", NAME, nullable=False),
+    Column("push_domain", NAME, nullable=False),
+    Column("container", NAME, nullable=False),
+    Column("one_file", Boolean, nullable=False),
+    Column("always", Boolean, nullable=False),
+    Column("from_at", UtcTime, nullable=False),
+    Column("until", UtcTime),
+    Column("made_at", UtcTime, nullable=False),
+    Column("access_key", NAME, nullable=False),
+    Column("cloud", NAME, nullable=False),
+    Column("asked", Json(dict[str, str]), nullable=False),
+    Column("state", NAME, nullable=False),
+    Column("error", OUTSIDE, nullable=False),
+    Column("next_try", UtcTime),
+    Column("began_at", UtcTime),
+    Column("ended_at", UtcTime),
+    Column("why", OUTSIDE, nullable=False),
+    Index("ix_recordings_by_account", "account", "from_at", "number"),
+    Index("ix_recordings_by_stream", "vhost", "app", "stream", "from_at", "number"),
+    Index("ix_recordings_ended_at", "ended_at"),
+    sqlite_autoincrement=True,  # a number is not given again
+)
+
+files = Table(
+    "recorded_files",
+    metadata,
+    Column("id", RowNumber, primary_key=True),
+    Column("recording", BigInteger, ForeignKey("recordings.number"), nullable=False),
+    Column("path", NAME, nullable=False),
+    Column("session", NAME, nullable=False),
+    Column("engine", NAME, nullable=False),
+    Column("began_at", UtcTime, nullable=False),
+    Column("ended_at", UtcTime),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("duration_ms", BigInteger, nullable=False),
+    Column("video", OUTSIDE, nullable=False),
+    Column("audio", OUTSIDE, nullable=False),
+    Column("gaps", Json(tuple[Gap, ...]), nullable=False),
+    Column("is_whole", Boolean, nullable=False),
+    Column("is_lost", Boolean, nullable=False),
+    Column("why", OUTSIDE, nullable=False),
+    Column("removed_at", UtcTime),
+    UniqueConstraint("recording", "path"),
+    Index("ix_recorded_files_ended_at", "ended_at"),
+    sqlite_autoincrement=True,  # a URL that was made for a file means no other one
+)
+
+# What the server signs with, made once.
+secrets = Table(
+    "secrets",
+    metadata,
+    Column("name", NAME, primary_key=True),
+    Column("value", NAME, nullable=False),
 )
 
 # Numbers that must outlive the rows they were taken from.

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penstock.clouds.http import HttpRequest
@@ -19,7 +19,7 @@ from penstock.clouds.kingsoft import streams, wire
 from tests.api.kingsoft.front import CAM, CLIENT, Answer, Front, opened_front, read, signed, unsigned
 from tests.clock import START
 
-FAST = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+FAST = settings(max_examples=300)
 ACTIONS = list(streams.OPERATIONS)
 NAMES = sorted({field.encode_name for each in streams.OPERATIONS.values() for field in msgspec.structs.fields(each)})
 

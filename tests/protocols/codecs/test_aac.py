@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from penstock.errors import CodecError
 from penstock.protocols.codecs import aac
-from penstock.protocols.codecs.setup import AudioSetup, parse_audio_config
+from penstock.protocols.codecs.parse import parse_audio_config
+from penstock.protocols.codecs.setup import AudioSetup
 from tests.protocols.codecs.tools import Bits, captures
 
 CASES = captures("aac")
@@ -164,7 +165,7 @@ def test_config_cut_short_anywhere_tells_the_same_number_of_channels_or_nothing(
             assert setup.channels == whole.channels
 
 
-@settings(max_examples=300, derandomize=True, deadline=None)
+@settings(max_examples=300)
 @given(st.data())
 def test_damaged_configs_parse_or_raise_codec_error(data: Any) -> None:
     raw = bytearray(data.draw(st.sampled_from(REAL)))
@@ -174,7 +175,7 @@ def test_damaged_configs_parse_or_raise_codec_error(data: Any) -> None:
         assert aac.parse_config(bytes(raw[: data.draw(st.integers(0, len(raw)))])).channels > 0
 
 
-@settings(max_examples=300, derandomize=True, deadline=None)
+@settings(max_examples=300)
 @given(st.binary(max_size=40))
 def test_any_bytes_parse_or_raise_codec_error(data: bytes) -> None:
     with contextlib.suppress(CodecError):

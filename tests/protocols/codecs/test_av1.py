@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from penstock.errors import CodecError
 from penstock.protocols.codecs import av1
-from penstock.protocols.codecs.setup import VideoSetup, parse_video_config
+from penstock.protocols.codecs.parse import parse_video_config
+from penstock.protocols.codecs.setup import VideoSetup
 from tests.protocols.codecs.tools import Bits, captures, pixels_of, rate_of
 
 CASES = captures("av1")
@@ -185,7 +186,7 @@ def test_record_is_refused_and_says_why(_case: str, raw: bytes, says: str) -> No
 REAL: list[bytes] = [bytes.fromhex(case["hex"]) for case in CASES.values()]
 
 
-@settings(max_examples=300, derandomize=True, deadline=None)
+@settings(max_examples=300)
 @given(st.data())
 def test_damaged_records_parse_or_raise_codec_error(data: Any) -> None:
     raw = bytearray(data.draw(st.sampled_from(REAL)))
@@ -195,7 +196,7 @@ def test_damaged_records_parse_or_raise_codec_error(data: Any) -> None:
         assert av1.parse_config(bytes(raw[: data.draw(st.integers(0, len(raw)))])).width > 0
 
 
-@settings(max_examples=300, derandomize=True, deadline=None)
+@settings(max_examples=300)
 @given(st.binary(max_size=60))
 def test_any_bytes_parse_or_raise_codec_error(data: bytes) -> None:
     for parse, payload in ((av1.parse_config, record(data)), (av1.parse_sequence_header, data)):

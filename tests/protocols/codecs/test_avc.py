@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from penstock.errors import CodecError
 from penstock.protocols.codecs import avc
-from penstock.protocols.codecs.setup import VideoSetup, parse_video_config
+from penstock.protocols.codecs.parse import parse_video_config
+from penstock.protocols.codecs.setup import VideoSetup
 from tests.protocols.codecs.tools import Bits, captures, escape, pixels_of, rate_of
 
 CASES = captures("avc")
@@ -220,7 +221,7 @@ def test_record_cut_short_anywhere_tells_the_same_size_or_nothing(raw: bytes) ->
             assert (setup.width, setup.height, setup.profile) == (whole.width, whole.height, whole.profile)
 
 
-@settings(max_examples=300, derandomize=True, deadline=None)
+@settings(max_examples=300)
 @given(st.data())
 def test_damaged_records_parse_or_raise_codec_error(data: Any) -> None:
     raw = bytearray(data.draw(st.sampled_from(REAL)))
@@ -232,7 +233,7 @@ def test_damaged_records_parse_or_raise_codec_error(data: Any) -> None:
             assert parse(payload).width > 0
 
 
-@settings(max_examples=300, derandomize=True, deadline=None)
+@settings(max_examples=300)
 @given(st.binary(max_size=80))
 def test_any_bytes_parse_or_raise_codec_error(data: bytes) -> None:
     for parse, payload in ((avc.parse_config, b"\x01" + data), (avc.parse_sps, b"\x67\x64\x00\x1f" + data)):

@@ -105,13 +105,13 @@ def test_emulation_prevention_goes(escaped: str, plain: str) -> None:
     assert unescape(bytes.fromhex(escaped)) == bytes.fromhex(plain)
 
 
-@settings(max_examples=200, derandomize=True, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.sampled_from([0, 0, 1, 2, 3, 4]), max_size=60).map(bytes))
 def test_what_an_encoder_escapes_comes_back(payload: bytes) -> None:
     assert unescape(escape(payload)) == payload
 
 
-@settings(max_examples=200, derandomize=True, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.tuples(st.sampled_from(["u", "ue", "se", "flag"]), st.integers(0, 40), st.integers(0, 2**31 - 1))))
 def test_whatever_is_written_reads_back(fields: list[tuple[str, int, int]]) -> None:
     bits = Bits()

@@ -485,7 +485,7 @@ def conversations(draw: st.DrawFn) -> tuple[bytes, list[Got]]:
     return said, whole
 
 
-@settings(max_examples=250, derandomize=True, deadline=None)
+@settings(max_examples=250)
 @given(conversations(), st.lists(st.integers(0, 2000), max_size=20))
 def test_any_conversation_reads_in_any_split(conversation: tuple[bytes, list[Got]], cuts: list[int]) -> None:
     said, messages = conversation
@@ -494,14 +494,14 @@ def test_any_conversation_reads_in_any_split(conversation: tuple[bytes, list[Got
     assert read(pieces(said, cuts)) == messages
 
 
-@settings(max_examples=300, derandomize=True, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(st.binary(max_size=80), max_size=6))
 def test_any_bytes_read_or_raise_rtmp_error(data: list[bytes]) -> None:
     with contextlib.suppress(RtmpError):
         read(data, max_message_size=1000)
 
 
-@settings(max_examples=150, derandomize=True, deadline=None)
+@settings(max_examples=150)
 @given(conversations(), st.lists(st.tuples(st.integers(0, 2000), st.integers(1, 255)), min_size=1, max_size=4))
 def test_damaged_bytes_read_or_raise_rtmp_error(
     conversation: tuple[bytes, list[Got]], damages: list[tuple[int, int]]
@@ -551,7 +551,7 @@ def test_encoded_messages_read_back(chunk_size: int, timestamp: int) -> None:
     assert read(pieces(raw, range(0, len(raw), 1460)), chunk_size, 2**20) == messages
 
 
-@settings(max_examples=150, derandomize=True, deadline=None)
+@settings(max_examples=150)
 @given(
     st.integers(2, 63),
     st.integers(3, 255),

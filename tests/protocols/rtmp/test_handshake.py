@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penstock.errors import RtmpError
-from penstock.protocols.rtmp.handshake import ServerHandshake
+from penstock.protocols.rtmp.handshake import ClientHandshake, ServerHandshake
 from tests.protocols.rtmp.tools import bytewise, pieces
 
 BLOCK = 1536
@@ -161,7 +161,7 @@ def test_other_versions_are_refused_at_the_first_byte(first: bytes) -> None:
     assert handshake.data_to_send() == b""
 
 
-@settings(max_examples=60, derandomize=True, deadline=None)
+@settings(max_examples=60)
 @given(st.booleans(), st.lists(st.binary(max_size=2000), max_size=5))
 def test_any_bytes_are_taken_or_raise_rtmp_error(has_version: bool, data: list[bytes]) -> None:
     handshake = ServerHandshake()
@@ -173,8 +173,34 @@ def test_any_bytes_are_taken_or_raise_rtmp_error(has_version: bool, data: list[b
     assert len(handshake.data_to_send()) in (0, 1 + 2 * BLOCK)
 
 
-@settings(max_examples=40, derandomize=True, deadline=None)
+@settings(max_examples=40)
 @given(st.sampled_from([8, 772]), st.integers(0, 2**32 - 1))
 def test_every_digest_block_is_recognized(layout: int, seed: int) -> None:
     c1 = digest_block(layout, seed)
     assert not is_plain(*answer_to(c1), c1)
+
+
+# The client's half
+
+
+def test_both_halves_get_through_in_any_splits() -> None:
+    for seed in range(20):
+        rng = random.Random(seed)
+        asks, answers = ClientHandshake(), ServerHandshake()
+        for _ in range(3):
+            for near, far in ((asks, answers), (answers, asks)):
+                for piece in pieces(near.data_to_send(), [rng.randrange(3100) for _ in range(4)]):
+                    assert far.receive(piece) == b""
+        assert (asks.done, answers.done) == (True, True)
+        assert (asks.data_to_send(), answers.data_to_send()) == (b"", b"")
+
+
+def test_what_a_server_sends_behind_the_handshake_is_handed_on() -> None:
+    asks = ClientHandshake()
+    assert asks.receive(b"\x03" + plain_block() + bytes(BLOCK) + b"ack") == b"ack"
+
+
+@pytest.mark.parametrize("first", [b"\x06", b"HTTP/1.1 400"])
+def test_a_server_of_another_protocol_is_refused_at_the_first_byte(first: bytes) -> None:
+    with pytest.raises(RtmpError, match=f"opens with byte 0x{first[0]:02x}"):
+        ClientHandshake().receive(first)

@@ -778,7 +778,7 @@ def test_aggregate_with_a_part_past_its_end_is_refused(cut: int) -> None:
         at(State.PUBLISHING).say(media((22, 0, 1, body)))
 
 
-@settings(max_examples=100, derandomize=True, deadline=None)
+@settings(max_examples=100)
 @given(st.binary(max_size=80))
 def test_any_aggregate_splits_or_raises_rtmp_error(body: bytes) -> None:
     with contextlib.suppress(RtmpError):
@@ -905,7 +905,7 @@ SAID = st.one_of(
 )
 
 
-@settings(max_examples=250, derandomize=True, deadline=None)
+@settings(max_examples=250)
 @given(st.lists(st.tuples(SAID, st.integers(0, 3)), max_size=12), st.booleans())
 def test_anything_said_in_any_state_is_taken_or_raises_rtmp_error(said: list[tuple[bytes, int]], ready: bool) -> None:
     client = at(State.READY if ready else State.CONNECT)
@@ -930,7 +930,7 @@ def owner_acts(session: ServerSession, mood: int) -> None:
         session.end_publish("NetStream.Publish.Denied", "over")
 
 
-@settings(max_examples=250, derandomize=True, deadline=None)
+@settings(max_examples=250)
 @given(st.sampled_from([*SETTLED, State.ASKED]), st.lists(st.binary(max_size=100), max_size=5))
 def test_any_bytes_in_any_state_are_taken_or_raise_rtmp_error(state: State, data: list[bytes]) -> None:
     client = at(state)
@@ -939,7 +939,7 @@ def test_any_bytes_in_any_state_are_taken_or_raise_rtmp_error(state: State, data
         client.hear()
 
 
-@settings(max_examples=100, derandomize=True, deadline=None)
+@settings(max_examples=100)
 @given(st.sampled_from(sorted(CAPTURED)), st.lists(st.tuples(st.integers(0, 5000), st.integers(1, 255)), max_size=4))
 def test_damaged_capture_is_taken_or_raises_rtmp_error(name: str, damages: list[tuple[int, int]]) -> None:
     raw = bytearray((CAPTURES / f"{name}.bin").read_bytes())

@@ -1,16 +1,11 @@
 """What a codec's configuration record says of a stream, in one shape for all codecs.
 
-The plan: each codec's own file parses its record into a `VideoSetup` or an `AudioSetup`, and
-the two functions here choose the file by the codec names of `protocols.flvbody`.
-
-Source: ISO/IEC 14496-15 and AV1-ISOBMFF for which record belongs to which codec.
+Each codec's own file parses its record into one of these; `codecs.parse` chooses the file.
 """
 
 from __future__ import annotations
 
 from msgspec import Struct
-
-from penstock.errors import CodecError
 
 # H.264 A.3 and H.265 A.4 stop at 172 and 300 pictures a second. A stream that claims more has
 # put its clock's ticks there: 1000 in a variable-rate encode, or 90000.
@@ -38,34 +33,6 @@ class AudioSetup(Struct, frozen=True):
     channels: int
     profile: str  # "LC", "HE-AAC", "HE-AACv2"
     frame_samples: int = 1024  # that one frame decodes to, at that rate
-
-
-def parse_video_config(codec: str, data: bytes | bytearray | memoryview) -> VideoSetup:
-    """Return what a video configuration record says: `codec` is "avc", "hevc" or "av1".
-
-    Raises:
-        CodecError: the record does not parse, or no parser knows the codec.
-    """
-    # Imported here: the parsers need the Structs above.
-    from penstock.protocols.codecs import av1, avc, hevc  # noqa: PLC0415
-
-    parsers = {"avc": avc.parse_config, "hevc": hevc.parse_config, "av1": av1.parse_config}
-    if codec not in parsers:
-        raise CodecError(f"video codec is {codec}; wanted one of {', '.join(parsers)}")
-    return parsers[codec](bytes(data))
-
-
-def parse_audio_config(codec: str, data: bytes | bytearray | memoryview) -> AudioSetup:
-    """Return what an audio configuration record says: `codec` is "aac".
-
-    Raises:
-        CodecError: the record does not parse, or no parser knows the codec.
-    """
-    from penstock.protocols.codecs import aac  # noqa: PLC0415
-
-    if codec != "aac":
-        raise CodecError(f"audio codec is {codec}; wanted aac")
-    return aac.parse_config(bytes(data))
 
 
 def rate_of(pictures: int, seconds: int) -> float | None:

@@ -1,4 +1,4 @@
-"""The server's half of RTMP's handshake, plain and digest.
+"""RTMP's handshake: the server's half, plain and digest, and the client's, plain.
 
 Both sides send a version byte, 1536 bytes of their own, and an echo of the other's 1536. The
 plain form checks nothing. In the digest form each block of 1536 hides an HMAC-SHA256 of its other
@@ -50,6 +50,43 @@ class ServerHandshake:
         if not self._answered and len(self._in) > BLOCK:
             self._out = _answer(bytes(self._in[1 : 1 + BLOCK]))
             self._answered = True
+        if len(self._in) < 1 + 2 * BLOCK:
+            return b""
+        self.done = True
+        rest = bytes(self._in[1 + 2 * BLOCK :])
+        self._in.clear()
+        return rest
+
+    def data_to_send(self) -> bytes:
+        data, self._out = self._out, b""
+        return data
+
+
+class ClientHandshake:
+    """Asks one server, in the plain form; `done` once both of the server's blocks have come in.
+
+    What the server echoes is not checked: one that insists on the digest form echoes something else, and serves
+    a plain client all the same.
+    """
+
+    def __init__(self) -> None:
+        self.done = False
+        self._in = bytearray()
+        self._out = bytes((VERSION,)) + bytes(8) + os.urandom(BLOCK - 8)
+        self._echoed = False
+
+    def receive(self, data: bytes | bytearray | memoryview) -> bytes:
+        """Take bytes in any split; return those behind the handshake once it is done, else nothing.
+
+        Raises:
+            RtmpError: the first byte is not RTMP's version.
+        """
+        self._in += data
+        if self._in and self._in[0] != VERSION:
+            raise RtmpError(f"the server opens with byte 0x{self._in[0]:02x}; RTMP opens with 0x03")
+        if not self._echoed and len(self._in) > BLOCK:
+            self._out += bytes(self._in[1 : 1 + BLOCK])
+            self._echoed = True
         if len(self._in) < 1 + 2 * BLOCK:
             return b""
         self.done = True

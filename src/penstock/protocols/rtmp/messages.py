@@ -1,4 +1,4 @@
-"""The messages of RTMP that are not media: their numbers, and builders for what a server says.
+"""The messages of RTMP that are not media: their numbers, and builders for what both sides say.
 
 Source: Adobe RTMP 1.0, section 5.4 (protocol control), 6.2 and 7.1 (user control, commands).
 """
@@ -26,6 +26,7 @@ AGGREGATE: Final = 22
 
 STREAM_BEGIN: Final = 0
 STREAM_EOF: Final = 1
+SET_BUFFER_LENGTH: Final = 3
 PING_REQUEST: Final = 6
 PING_RESPONSE: Final = 7
 

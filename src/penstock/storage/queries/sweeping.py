@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Connection, Table, func, select, true, tup
 
 from penstock.storage.queries.sessions import EPOCH_MARK, highest_epoch
 from penstock.storage.rows import Retention
-from penstock.storage.schema import bans, explained, marks, refusals, sessions
+from penstock.storage.schema import bans, explained, files, marks, recordings, refusals, sessions
 from penstock.storage.sqlite import upsert
 
 STEP = 2000  # rows; who writes meanwhile waits for one step at most
@@ -32,6 +32,21 @@ def sweep_refusals(connection: Connection, retention: Retention) -> int:
 
 def sweep_explained(connection: Connection, retention: Retention) -> int:
     return _sweep(connection, explained, explained.c.at, retention.explained_before, retention.max_explained)
+
+
+def sweep_recordings(connection: Connection, retention: Retention) -> int:
+    """A recording goes with its files' rows, once none of them is on the disk."""
+    before = retention.recorded_before
+    if before is None:
+        return 0
+    c = recordings.c
+    of_it = files.c.recording == c.number
+    has_file = select(files.c.id).where(of_it, files.c.removed_at.is_(None), files.c.is_lost.is_(False)).exists()
+    due = select(c.number).where(c.ended_at < before, ~has_file).order_by(c.ended_at, c.number).limit(STEP)
+    numbers = list(connection.scalars(due))
+    connection.execute(files.delete().where(files.c.recording.in_(numbers)))
+    connection.execute(recordings.delete().where(c.number.in_(numbers)))
+    return len(numbers)
 
 
 def _sweep(

@@ -1,0 +1,1 @@
+"""Connections from here into the world, all of them behind one guard."""

@@ -1,0 +1,21 @@
+"""Calls by what a URL says: which protocol to which end (engine.relaying.ports.Caller)."""
+
+from __future__ import annotations
+
+from penstock.engine.relaying.ports import Call, SourceOwner, TargetOwner
+from penstock.servers.calling import Exchange
+from penstock.servers.flv_client import FlvPull
+from penstock.servers.rtmp_client import RtmpPull, RtmpPush
+
+
+class Callers:
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+
+    def pull(self, url: str, owner: SourceOwner) -> Call:
+        if url.lower().startswith("http"):
+            return FlvPull(self._exchange, url, owner)
+        return RtmpPull(self._exchange, url, owner)
+
+    def push(self, url: str, owner: TargetOwner) -> Call:
+        return RtmpPush(self._exchange, url, owner)
