@@ -271,6 +271,14 @@ class Media(Section, frozen=True, kw_only=True):
     """How long a player's first request waits for a stream's first segment, or after a restart for the stream itself:
     shorter than players wait for an answer."""
 
+    hls_low_latency: bool = False
+    """HLS: segments are told of in parts, and players wait for the next one: two seconds behind live instead of
+    several, for some seven requests a second of each player. Players that do not know of parts play as before."""
+
+    hls_part_s: Annotated[float, Meta(ge=0.2, le=2)] = 0.3
+    """The longest part with `hls_low_latency`. Players stay three of them behind the last one; a part should have room
+    for at least three pictures."""
+
     hls_online_s: Annotated[float, Meta(ge=1, le=600)] = 30.0
     """A player of HLS counts as there for so long after its last request."""
 
@@ -591,6 +599,12 @@ def _conflicts(config: Config) -> Iterator[str]:
     if bool(config.api.tls_cert) != bool(config.api.tls_key):
         present, absent = ("api.tls_cert", "api.tls_key") if config.api.tls_cert else ("api.tls_key", "api.tls_cert")
         yield f"{present} is set and {absent} is not; set both, or none for a local certificate"
+    media = config.media
+    if media.hls_low_latency and 2 * media.hls_part_s > media.hls_target_s:
+        yield (
+            f"media.hls_part_s is {media.hls_part_s:g} and media.hls_target_s is {media.hls_target_s:g}; "
+            "with hls_low_latency a segment must have room for two parts"
+        )
     names = [vhost.name for vhost in config.vhosts]
     if config.media.default_vhost and config.media.default_vhost not in names:
         known = ", ".join(names) or "none"

@@ -18,6 +18,7 @@ from typing import Final, cast
 
 from penstock.clouds.http import Headers, HttpRequest
 from penstock.clouds.kingsoft import signing
+from penstock.engine.parts import PartSegmenter
 from penstock.engine.publication import Publication
 from penstock.engine.recording.salvage import mend_flv, mend_mp4
 from penstock.engine.segments import Segmenter, SegmentPolicy
@@ -159,13 +160,20 @@ def segments(data: bytes) -> None:
     """The same messages packed for HLS, and read back by a reader that knows nothing of the writer."""
     clock = ManualClock()
     stream, segmenter = make_stream(clock), Segmenter(SegmentPolicy(), clock)
+    in_parts = PartSegmenter(SegmentPolicy(part_s=0.3), clock)
     stream.follow(segmenter)
+    stream.follow(in_parts)
     publication = Publication(
         make_lease(1), stream, FakePublisher(), ENCODER, "", began_at=START, now_s=clock.monotonic(), start_ms=0
     )
     for kind, timestamp, body in messages_of(data):
         send(publication, kind, timestamp, body, clock.monotonic())
-    segmenter.end()
+    for packed in (segmenter, in_parts):
+        packed.end()
+        _check_segments(packed)
+
+
+def _check_segments(segmenter: Segmenter) -> None:
     if not segmenter.is_ready:
         return
     assert hls.multivariant_playlist("x", segmenter.tracks, peak_bps=segmenter.peak_bps).isascii()
@@ -173,7 +181,7 @@ def segments(data: bytes) -> None:
     for name in re.findall(r"^(\d+)\.m4s$", playlist, re.MULTILINE):
         segment = segmenter.segment(int(name))
         assert segment is not None
-        assert boxes.read_segment(segment)
+        assert boxes.read_fragments(segment)
     for name in re.findall(r"init-(\d+)\.mp4", playlist):
         init = segmenter.init(int(name))
         assert init is not None

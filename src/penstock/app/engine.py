@@ -176,6 +176,7 @@ def _hub_policy(config: Config) -> HubPolicy:
             listed=media.hls_segments,
             limit_bytes=media.hls_stream_kib * KIB,
             total_bytes=media.hls_total_kib * KIB,
+            part_s=media.hls_part_s if media.hls_low_latency else 0.0,
         ),
         hls_always=frozenset(media.hls_always),
     )
