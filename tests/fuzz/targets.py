@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
 from functools import cache
@@ -17,6 +19,7 @@ from typing import Final, cast
 from penstock.clouds.http import Headers, HttpRequest
 from penstock.clouds.kingsoft import signing
 from penstock.engine.publication import Publication
+from penstock.engine.recording.salvage import mend_flv, mend_mp4
 from penstock.engine.segments import Segmenter, SegmentPolicy
 from penstock.engine.stream import Stream
 from penstock.errors import AmfError, FlvError, HlsError, MalformedRequest, RtmpError
@@ -192,6 +195,23 @@ def files(data: bytes) -> None:
     assert read_file(pieces(data)) == read_file([data]), "another split reads otherwise"
 
 
+# Recordings that a killed process left behind
+
+
+def recordings(data: bytes) -> None:
+    """A file of any bytes is mended, or is none of ours; and once mended it stays as it is."""
+    mend, suffix = ((mend_mp4, ".mp4"), (mend_flv, ".flv"))[data[:1] == b"F"]
+    with tempfile.TemporaryFile(suffix=suffix) as file:
+        file.write(data)
+        file.flush()
+        facts = mend(file.fileno())
+        if facts is None:
+            return
+        assert facts.size_bytes == os.fstat(file.fileno()).st_size <= len(data)
+        assert facts.duration_ms >= 0
+        assert mend(file.fileno()) == facts, "what was mended is not whole"
+
+
 # The gateway
 
 
@@ -290,5 +310,6 @@ TARGETS: Final[dict[str, Target]] = {
     "files": files,
     "gateway": gateway,
     "playlists": playlists,
+    "recordings": recordings,
     "segments": segments,
 }

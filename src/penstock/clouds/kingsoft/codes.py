@@ -42,6 +42,7 @@ from penstock.errors import (
     Unavailable,
     Unchanged,
     UnknownDomain,
+    UnknownField,
     UnknownKey,
     UnknownOperation,
     UnknownRecording,
@@ -196,7 +197,8 @@ _KINDS: Final[dict[str, type[PenstockError]]] = {
 
 def code_of(error: Exception) -> ErrorCode | RetCode:
     """Return the code that an error of ours travels as."""
-    if type(error) is InvalidField:
+    is_plain = type(error) is InvalidField or type(error) not in ERROR_CODES  # it has no code of its own
+    if isinstance(error, InvalidField) and is_plain and not isinstance(error, UnknownField):
         return RetCode(FIELD_CODES.get(error.field, OTHER_FIELD))
     for each in type(error).__mro__:
         if each in ERROR_CODES:
