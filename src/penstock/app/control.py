@@ -15,12 +15,13 @@ from typing import Final
 from msgspec import Struct, structs
 
 from penstock.api.admin import AdminApp
-from penstock.api.asgi import GatewayApp
+from penstock.api.asgi import FrontApp, GatewayApp
+from penstock.api.files import FilesApp, is_for_files
 from penstock.api.gateway import Gateway
 from penstock.api.http import HttpServer
 from penstock.api.kingsoft import handlers as kingsoft
 from penstock.api.metrics import Metrics
-from penstock.api.operator.desk import Desk
+from penstock.api.operator.desk import Desk, url_of
 from penstock.api.operator.handlers import HANDLERS
 from penstock.api.policy import HttpPolicy
 from penstock.api.ratelimit import RateLimits
@@ -41,6 +42,7 @@ from penstock.domain.recording_urls import KEY_NAME, FileUrls
 from penstock.domain.registry import Registry
 from penstock.domain.sessions import Sessions
 from penstock.domain.usage import UsageLedger
+from penstock.engine.recording.folder import Folder
 from penstock.errors import ConfigError, Conflict, PenstockError
 from penstock.link import socket as link_socket
 from penstock.model import Clock, SystemClock
@@ -97,6 +99,7 @@ class Control:
         store.on_write(self.live.tallies.wrote)
         self._timers: list[asyncio.Task[None]] = []
         self._servers: list[HttpServer] = []
+        self._files: FilesApp | None = None
         self._reloading: asyncio.Task[None] | None = None
         self._readiness = Readiness(self.live, self.engine, SystemClock().monotonic)
 
@@ -163,7 +166,12 @@ class Control:
             tallies=self.live.tallies,
         )
         proxies = tuple(ipaddress.ip_network(network) for network in self.config.api.trusted_proxies)
-        server = HttpServer(GatewayApp(gateway.answer), HttpPolicy(trusted_proxies=proxies))
+        host = self.config.media.public_host
+        base = url_of("http", listeners.get("api"), host) or url_of("https", listeners.get("api_tls"), host)
+        self.live.file_urls = structs.replace(self.live.file_urls, base=base)
+        self._files = FilesApp(self.live, Folder(self.config.recordings_dir), gateway.account_of)
+        front = FrontApp(GatewayApp(gateway.answer), self._files, is_for_files)
+        server = HttpServer(front, HttpPolicy(trusted_proxies=proxies))
         self._servers.append(server)
         if (plain := listeners.get("api")) is not None:
             server.listen(plain)
@@ -238,6 +246,8 @@ class Control:
             timer.cancel()
         for server in self._servers:
             await server.close(LAST_WORDS_S)
+        if self._files is not None:
+            self._files.close()
         try:
             async with asyncio.timeout(LAST_WORDS_S):
                 await self.live.journal.written()
