@@ -19,7 +19,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from enum import Enum, auto
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, NoReturn
@@ -47,6 +47,8 @@ PIECE: Final = 64 * 1024
 TARGET: Final = "penstock.target"
 # The extension that takes an answer that is whole: `await respond(status, head, body)`.
 RESPOND: Final = "penstock.respond"
+# The one for answers that are longer than memory: `sent = await stream(status, head, pieces, length)`.
+STREAM: Final = "penstock.stream"
 
 _HEAD_TOO_LARGE: Final = HttpError(431, f"the head may have {MAX_HEAD} bytes and {MAX_HEADER_LINES} lines at most")
 _TOO_MANY_LARGE: Final = HttpError(503, "too many large bodies are under way; try again")
@@ -75,6 +77,45 @@ class _Cycle(RequestResponseCycle):
             message = {"type": "http.response.body", "body": body[last:], "more_body": more}
         await super().send(message)
 
+    written = 0  # bytes of bodies that were handed to the transport: a peer that takes them has not stalled
+
+    async def stream(self, status: int, head: bytes, pieces: AsyncIterator[bytes], length: int) -> int:
+        """Write an answer of `length` bytes as they come and its peer takes them; return how many it was given.
+
+        Pieces that end early end the connection: its peer can tell by Content-Length, which is in `head`.
+        """
+        assert not self.response_started
+        self.response_started = True
+        del self.scope["extensions"]  # see `respond`
+        self.transport.write(self._first(status, head))
+        before = self.written
+        async for piece in pieces:
+            for at in range(0, len(piece), PIECE):
+                if self.flow.write_paused and not self.disconnected:
+                    await self.flow.drain()
+                if self.disconnected:
+                    return self.written - before
+                self.transport.write(piece[at : at + PIECE])
+                self.written += len(piece[at : at + PIECE])
+        if self.written - before < length:
+            self.keep_alive = False
+            self.transport.abort()
+        self._complete()
+        return self.written - before
+
+    def _first(self, status: int, head: bytes) -> bytes:
+        lines = [STATUS_LINE[status], *(b"%s: %s\r\n" % line for line in self.default_headers), head]
+        if not self.keep_alive:
+            lines.append(b"connection: close\r\n")
+        return b"".join((*lines, b"\r\n"))
+
+    def _complete(self) -> None:
+        self.response_complete = True
+        self.message_event.set()
+        if not self.keep_alive:
+            self.transport.close()
+        self.on_response()
+
     async def respond(self, status: int, head: bytes, body: bytes) -> None:
         """Write an answer; `head` is its header lines, each with its CR LF, Content-Length among them.
 
@@ -84,23 +125,16 @@ class _Cycle(RequestResponseCycle):
         self.response_started = True
         # It leads back here: with it, each call would leave a ring for the garbage collector.
         del self.scope["extensions"]
-        lines = [STATUS_LINE[status], *(b"%s: %s\r\n" % line for line in self.default_headers), head]
-        if not self.keep_alive:
-            lines.append(b"connection: close\r\n")
         if self.scope["method"] == "HEAD":
             body = b""
-        first = b"".join((*lines, b"\r\n", body[:PIECE]))
+        first = self._first(status, head) + body[:PIECE]
         for piece in (first, *(body[at : at + PIECE] for at in range(PIECE, len(body), PIECE))):
             if self.flow.write_paused and not self.disconnected:
                 await self.flow.drain()
             if self.disconnected:
                 return
             self.transport.write(piece)
-        self.response_complete = True
-        self.message_event.set()
-        if not self.keep_alive:
-            self.transport.close()
-        self.on_response()
+        self._complete()
 
 
 class Phase(Enum):
@@ -135,7 +169,7 @@ class ApiConnection(HttpToolsProtocol):
         self._phase = Phase.HEAD
         self._deadline: float | None = None
         self._refusal: HttpError | None = None
-        self._unsent = 0
+        self._unsent = (0, 0)
         self._stalled_at: float | None = None
         self._server = server
         self._large = 0  # bodies above MAX_BODY that may still be held
@@ -339,7 +373,7 @@ class ApiConnection(HttpToolsProtocol):
         )
         cycle.body, cycle.more_body = self._body, False
         scope: Any = self.scope
-        scope["extensions"] = {RESPOND: cycle.respond}
+        scope["extensions"] = {RESPOND: cycle.respond, STREAM: cycle.stream}
         return cycle
 
     # What the application's answer calls
@@ -371,8 +405,10 @@ class ApiConnection(HttpToolsProtocol):
 
     def _has_stalled(self, now: float) -> bool:
         """True when the peer has taken nothing, of something, for too long."""
-        unsent = self.transport.get_write_buffer_size()
-        if not unsent or unsent != self._unsent or self._stalled_at is None:
+        waiting = self.transport.get_write_buffer_size()
+        # With what was written: a buffer that is filled as fast as it empties looks the same each time.
+        unsent = (waiting, self.cycle.written if isinstance(self.cycle, _Cycle) else 0)
+        if not waiting or unsent != self._unsent or self._stalled_at is None:
             self._unsent, self._stalled_at = unsent, now
             return False
         return now - self._stalled_at >= self._policy.stall_s

@@ -15,13 +15,14 @@ from typing import Final
 from msgspec import Struct, structs
 
 from penstock.api.admin import AdminApp
-from penstock.api.asgi import GatewayApp
+from penstock.api.asgi import FrontApp, GatewayApp
 from penstock.api.dialects import LARGE_TARGETS
+from penstock.api.files import FilesApp, is_for_files
 from penstock.api.gateway import Gateway
 from penstock.api.http import HttpServer
 from penstock.api.kingsoft import handlers as kingsoft
 from penstock.api.metrics import Metrics
-from penstock.api.operator.desk import Desk
+from penstock.api.operator.desk import Desk, url_of
 from penstock.api.operator.handlers import HANDLERS
 from penstock.api.policy import ANY_TARGET, HttpPolicy
 from penstock.api.ratelimit import RateLimits
@@ -44,6 +45,7 @@ from penstock.domain.registry import Registry
 from penstock.domain.relays.running import Workers
 from penstock.domain.sessions import Sessions
 from penstock.domain.usage import UsageLedger
+from penstock.engine.recording.folder import Folder
 from penstock.errors import ConfigError, Conflict, PenstockError
 from penstock.link import socket as link_socket
 from penstock.model import Clock, SystemClock
@@ -109,6 +111,7 @@ class Control:
         store.on_write(self.live.tallies.wrote)
         self._timers: list[asyncio.Task[None]] = []
         self._servers: list[HttpServer] = []
+        self._files: FilesApp | None = None
         self._reloading: asyncio.Task[None] | None = None
         self._readiness = Readiness(self.live, self.engine, SystemClock().monotonic)
 
@@ -180,9 +183,12 @@ class Control:
             tallies=self.live.tallies,
         )
         proxies = tuple(ipaddress.ip_network(network) for network in self.config.api.trusted_proxies)
-        server = HttpServer(
-            GatewayApp(gateway.answer), HttpPolicy(trusted_proxies=proxies, large_targets=LARGE_TARGETS)
-        )
+        host = self.config.media.public_host
+        base = url_of("http", listeners.get("api"), host) or url_of("https", listeners.get("api_tls"), host)
+        self.live.file_urls = structs.replace(self.live.file_urls, base=base)
+        self._files = FilesApp(self.live, Folder(self.config.recordings_dir), gateway.account_of)
+        front = FrontApp(GatewayApp(gateway.answer), self._files, is_for_files)
+        server = HttpServer(front, HttpPolicy(trusted_proxies=proxies, large_targets=LARGE_TARGETS))
         self._servers.append(server)
         if (plain := listeners.get("api")) is not None:
             server.listen(plain)
@@ -259,6 +265,8 @@ class Control:
         for server in self._servers:
             await server.close(LAST_WORDS_S)
         await self.relays.close()
+        if self._files is not None:
+            self._files.close()
         try:
             async with asyncio.timeout(LAST_WORDS_S):
                 await self.live.journal.written()

@@ -121,3 +121,27 @@ def test_no_descriptor_is_left_open(tmp_path: Path) -> None:
     folder.remove(PATH)
     folder.remove(PATH)
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_only_files_are_opened_to_be_read(tmp_path: Path) -> None:
+    folder = Folder(tmp_path / "r")
+    os.close(folder.make_file(PATH))
+    os.close(folder.make_folder("demo/live/cam/hls"))
+    inner = tmp_path / "r/demo/live/cam/hls"
+    (inner / "index.m3u8").write_bytes(b"#EXTM3U")
+    descriptor = folder.read_file("demo/live/cam/hls", "index.m3u8")
+    assert os.read(descriptor, 100) == b"#EXTM3U"
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.write(descriptor, b"x")
+    os.close(descriptor)
+    os.close(folder.read_file(PATH))
+    (inner / "link").symlink_to(inner / "index.m3u8")
+    os.mkfifo(inner / "pipe")
+    for path, name in ((PATH, "x"), ("demo/live/cam/hls", ""), ("demo/live/cam/hls", "link")):
+        with pytest.raises(OSError, match=r"."):
+            folder.read_file(path, name)
+    with pytest.raises(OSError, match="it is no file"):
+        folder.read_file("demo/live/cam/hls", "pipe")
+    for name in ("..", "a/b", "a\0b"):
+        with pytest.raises(ValueError, match="is no file of a recording"):
+            folder.read_file("demo/live/cam/hls", name)
