@@ -26,7 +26,7 @@ Penstock runs without a file: every setting has a default, and with no account c
 - **Listeners** are `"host:port"` or `"[v6]:port"`. An empty text turns one off; port 0 takes a free port, and the
   server prints it.
 - **Paths** that are relative count from the file's folder, or without a file from the working directory.
-- **Units** are in the name: `_s` seconds, `_ms` milliseconds, `_kib` units of 1024 bytes.
+- **Units** are in the name: `_s` seconds, `_ms` milliseconds, `_kib` and `_mib` units of 1024 and 1,048,576 bytes.
 - **Mistakes** end the start with one line: the file, the key, the value seen and the value wanted. A key that does not
   exist is a mistake too, and the line names the nearest one that does. Secrets are never shown, in no error or log.
 """
@@ -56,12 +56,16 @@ publish_auth = "signed"
 publish_key = "replace-this-by-a-random-word"
 publish_sign_order = ["key", "path", "time"]
 publish_valid_s = 0
+record = "mp4"
+record_apps = ["live"]
+record_one_file = false
 """
 
 ABOUT = {
     "": "On top of the file, before the first `[section]`.",
     "api": "The management APIs, and the certificate of every TLS listener.",
     "media": "Publishers and players: where they connect, and how the engine treats them.",
+    "recording": "Streams written to disk; see [how a file is written](architecture.md#recording).",
     "storage": "Where bans, sessions and accounts are kept.",
     "analytics": "Where usage is to be kept for reports; nothing is kept yet.",
     "link": "How the control process and the engine process talk to each other.",

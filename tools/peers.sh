@@ -16,7 +16,7 @@ packages=(
 )
 # Debian's npm comes with hundreds of packages: one that is there already is taken.
 command -v npm >/dev/null || packages+=(npm)
-# From npm, as Debian has none. It is run in a test's browser, and shipped with nothing.
+# From npm, as Debian has none; run in a test's browser. The play page has the same version's light build.
 hls_js=hls.js@1.7.4
 
 cd "$(dirname "$0")/.."

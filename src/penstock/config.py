@@ -122,6 +122,9 @@ Names = Annotated[
     Meta(min_length=1),
     Form("a list of at least one name (letters, digits, `_`, `.`, `-`)", _each(_name)),
 ]
+OptionalNames = Annotated[
+    tuple[str, ...], Form("a list of names (letters, digits, `_`, `.`, `-`), which may be empty", _each(_name))
+]
 Apps = Annotated[tuple[str, ...], Form('a list of apps, each "APP" or "VHOST/APP"', _each(_app))]
 VhostName = Annotated[str, Form("a vhost's name, or empty", lambda text: text and _name(text))]
 Host = Annotated[
@@ -139,6 +142,7 @@ Networks = Annotated[
     ),
 ]
 Folder = Annotated[Path, Form("the path of a folder", _path)]
+OtherFolder = Annotated[Path | None, Form("the path of a folder, or empty", lambda text: _path(text) if text else None)]
 File = Annotated[Path | None, Form("the path of a file, or empty", lambda text: _path(text) if text else None)]
 AccessKey = Annotated[str, Meta(pattern=r"\A[!-~]{1,128}\Z"), Form("1 to 128 visible ASCII characters without blanks")]
 SignOrder = Annotated[
@@ -185,7 +189,7 @@ class Media(Section, frozen=True, kw_only=True):
     """RTMP in TLS: publishers and players."""
 
     http_listen: Listener = "127.0.0.1:8081"
-    """HTTP players: `/{app}/{stream}.flv` and `/{app}/{stream}.m3u8`."""
+    """HTTP players: `/{app}/{stream}.flv`, `/{app}/{stream}.m3u8`, and a page that plays at `/{app}/{stream}`."""
 
     https_listen: Listener = "127.0.0.1:8444"
     """HTTP players in TLS: a page that came by https can play nothing else."""
@@ -294,6 +298,56 @@ class Media(Section, frozen=True, kw_only=True):
     """How often bit rates and player numbers of each stream are reported."""
 
 
+class Recording(Section, frozen=True, kw_only=True):
+    """Streams written to disk."""
+
+    dir: OtherFolder = None
+    """Folder of recordings, as `VHOST/APP/STREAM/FILE` in it; made at the first one, if the folder around it is there.
+    Empty: `recordings` in `data_dir`."""
+
+    fragment_s: Annotated[float, Meta(ge=0.2, le=10)] = 1.0
+    """Longest piece of an MP4 or FLV that is written at once: what a killed process loses at most. Shorter ones cost
+    more writes and a larger file."""
+
+    hls_segment_s: Annotated[float, Meta(ge=1, le=20)] = 8.0
+    """Longest segment of a recording in HLS; one ends with the first key frame after half of it. A killed process loses
+    the one under way."""
+
+    min_free_mib: Annotated[int, Meta(ge=0, le=1_048_576)] = 512
+    """Recordings fail when less than so much of their disk is free: bans and sessions may be written there too, and go
+    on. 0: they go on until it is full."""
+
+    queue_kib: Annotated[int, Meta(ge=1024, le=4_194_304)] = 16_384
+    """Bytes of one recording that may wait for the disk; above, it leaves out frames up to a key frame, and the file's
+    list of gaps says so. No stream waits for a disk."""
+
+    queue_total_kib: Annotated[int, Meta(ge=1024, le=1_073_741_824)] = 262_144
+    """The same of all recordings together."""
+
+
+class Relay(Section, frozen=True, kw_only=True):
+    """Relay tasks: what is pulled from elsewhere, or played from files, and pushed on."""
+
+    max_tasks: Annotated[int, Meta(ge=0, le=100_000)] = 1000
+    """Tasks that are neither stopped nor over; above, no more can be made. One that only moves packets takes about 1 MB
+    and no process. 0: none."""
+
+    max_account_tasks: Annotated[int, Meta(ge=0, le=100_000)] = 200
+    """The same of one account, so that one of them cannot take all places."""
+
+    max_workers: Annotated[int, Meta(ge=0, le=1000)] = 8
+    """Processes for files, HLS sources and watermarks that run at once, each about 100 MB, and more with a watermark;
+    tasks above wait for a free place, and say so."""
+
+    worker_memory_mib: Annotated[int, Meta(ge=128, le=16_384)] = 768
+    """What such a process may allocate; one that wants more ends, and its task is tried again. Files of 4K with a
+    watermark want more than the default."""
+
+    cache_mib: Annotated[int, Meta(ge=0, le=16_777_216)] = 4096
+    """Files that are fetched whole before they are played, kept in `data_dir/relay-cache`; above, those that were used
+    longest ago go. 0: none are, and every loop fetches anew."""
+
+
 class Storage(Section, frozen=True, kw_only=True):
     """Where control keeps its rows."""
 
@@ -361,6 +415,23 @@ class Retention(Section, frozen=True, kw_only=True):
     max_explained: Annotated[int, Meta(ge=100, le=100_000_000)] = 50_000
     """So many of them at most: anybody can send a request."""
 
+    recordings_days: Annotated[int, Meta(ge=0, le=3650)] = 0
+    """Recorded files, counted from their end; 0: until somebody removes them, as nobody else may have them. That they
+    were there stays known for `sessions_days`."""
+
+    recordings_gib: Annotated[int, Meta(ge=0, le=1_048_576)] = 0
+    """So many GiB of recorded files at most, over all accounts; above, the oldest are removed. 0: as many as the disk
+    takes."""
+
+    relays_days: Annotated[int, Meta(ge=1, le=3650)] = 90
+    """Relay tasks that are over, counted from their end."""
+
+    callbacks_days: Annotated[int, Meta(ge=1, le=3650)] = 14
+    """Callbacks that were delivered or given up, with each try, for `penstock callbacks`."""
+
+    max_callbacks: Annotated[int, Meta(ge=100, le=100_000_000)] = 100_000
+    """So many of them at most, the latest ones."""
+
 
 class Key(Section, frozen=True, kw_only=True):
     """An access key of an account."""
@@ -403,12 +474,27 @@ class Vhost(Section, frozen=True, kw_only=True):
     publish_valid_s: Annotated[int, Meta(ge=0, le=31_536_000)] = 0
     """0: `wsTime` is when the URL ends; otherwise it is when the URL was made, and the URL is good for so long."""
 
+    record: Literal["", "mp4", "flv", "hls"] = ""
+    """Record every stream of this vhost whenever it is on air, as fragmented MP4, FLV or HLS; empty: only what is asked
+    for."""
+
+    record_apps: OptionalNames = ()
+    """Apps that `record` is for; an empty list: all of them."""
+
+    record_one_file: bool = False
+    """Whether a publisher that comes back within a minute goes on in the same file, with a gap; otherwise each publish
+    has its own."""
+
 
 class Account(Section, frozen=True, kw_only=True):
     """A customer of this server; sees its own vhosts alone."""
 
     id: Name
     """The account's number or name."""
+
+    callback_key: Annotated[str, Secret, Meta(max_length=256)] = ""
+    """Key that this account's callbacks are signed with, so that their receiver can tell them from others'; empty: they
+    are not signed."""
 
     keys: tuple[Key, ...] = msgspec.field(name="key", default=())
     vhosts: tuple[Vhost, ...] = msgspec.field(name="vhost", default=())
@@ -429,6 +515,8 @@ class Config(Section, frozen=True, kw_only=True):
 
     api: Api = Api()
     media: Media = Media()
+    recording: Recording = Recording()
+    relay: Relay = Relay()
     storage: Storage = Storage()
     analytics: Analytics = Analytics()
     link: Link = Link()
@@ -436,6 +524,10 @@ class Config(Section, frozen=True, kw_only=True):
     network: Network = Network()
     retention: Retention = Retention()
     accounts: tuple[Account, ...] = msgspec.field(name="account", default=(DEMO_ACCOUNT,))
+
+    @property
+    def recordings_dir(self) -> Path:
+        return self.recording.dir or self.data_dir / "recordings"
 
     @property
     def vhosts(self) -> tuple[Vhost, ...]:
@@ -482,10 +574,13 @@ def _anchored(config: Config, folder: Path) -> Config:
         tls_cert=config.api.tls_cert and folder / config.api.tls_cert,
         tls_key=config.api.tls_key and folder / config.api.tls_key,
     )
+    recording = msgspec.structs.replace(config.recording, dir=config.recording.dir and folder / config.recording.dir)
     network = msgspec.structs.replace(
         config.network, ca_file=config.network.ca_file and folder / config.network.ca_file
     )
-    return msgspec.structs.replace(config, data_dir=folder / config.data_dir, api=api, network=network)
+    return msgspec.structs.replace(
+        config, data_dir=folder / config.data_dir, api=api, recording=recording, network=network
+    )
 
 
 # --- Rules that span several settings ---------------------------------------------------------
@@ -513,6 +608,15 @@ def _conflicts(config: Config) -> Iterator[str]:
             )
         if vhost.publish_auth == "signed" and not vhost.publish_key:
             yield f'vhost {vhost.name!r} has publish_auth = "signed" and no publish_key; give it one'
+        yield from _record_conflicts(vhost)
+
+
+def _record_conflicts(vhost: Vhost) -> Iterator[str]:
+    for app in vhost.record_apps:
+        if app not in vhost.apps:
+            yield f"vhost {vhost.name!r} has no app {app!r} to record; its apps are {', '.join(vhost.apps)}"
+    if not vhost.record and (vhost.record_apps or vhost.record_one_file):
+        yield f'vhost {vhost.name!r} says how to record, and not what as; set record = "mp4", "flv" or "hls"'
 
 
 def _listener_conflicts(config: Config) -> Iterator[str]:

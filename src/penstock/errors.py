@@ -7,18 +7,22 @@
     │   └── NoKeys              nowhere are there keys to sign a call with
     ├── LinkError               control and engine cannot (or may not) talk to each other
     ├── PeerError               whom we called is not to be reached, breaks off or refuses
+    ├── MediaError              what a relay is to play cannot be read, or changed meanwhile
     ├── ProtocolError           the peer broke a wire protocol; its connection closes
     │   ├── AmfError
     │   ├── CodecError          a codec's own header does not parse
     │   ├── FlvError
+    │   ├── HlsError
     │   ├── HttpError           (carries the HTTP status to answer)
+    │   ├── Mp4Error
     │   └── RtmpError
     ├── RequestRefused          an API call turned away before any action
     │   ├── MalformedRequest    not a request of that cloud: JSON, encodings, sizes
-    │   ├── MissingKey, MissingSignature, MissingTime, MissingOperation
+    │   ├── MissingKey, MissingSignature, MissingTime, MissingScope, MissingOperation
     │   ├── UnknownKey
     │   ├── BadSignature        (carries what explain shows)
     │   │   └── BadScope        signed for another day, service or algorithm
+    │   ├── UnknownService      signed for a service that is not here
     │   ├── ExpiredRequest      its time is too far from ours, either way
     │   └── UnknownOperation    no such operation, or two at once
     ├── DomainError             understood, and refused
@@ -30,16 +34,28 @@
     │   ├── Unavailable         nobody could decide in time
     │   ├── InvalidField        (field, value, wanted)
     │   │   ├── MissingField
-    │   │   └── UnknownField
+    │   │   ├── WrongType, WrongFormat
+    │   │   ├── UnknownField
+    │   │   ├── WrongStart      of a span of time
+    │   │   ├── WrongEnd
+    │   │   ├── TooShort        a span of time
+    │   │   └── WrongFileName
     │   ├── NotFound
     │   │   ├── UnknownVhost    no such vhost of this account
     │   │   ├── UnknownDomain   no such domain of this vhost
     │   │   ├── NotOnAir
-    │   │   └── NotBanned
+    │   │   ├── NotBanned
+    │   │   ├── UnknownRecording
+    │   │   └── NothingRecorded
     │   ├── Conflict
-    │   │   └── Unchanged       the same again, at once
+    │   │   ├── Unchanged       the same again, at once
+    │   │   ├── AlreadyRecorded
+    │   │   ├── AlreadyStopped
+    │   │   └── WrongState      not in the state that it is in
     │   ├── Denied              the key may not do that
     │   ├── LimitExceeded       too many calls, or too many of a thing
+    │   │   ├── TooManyRecordings
+    │   │   └── TooManyTasks
     │   ├── NetworkRefused      an address or URL that this server connects to for nobody
     │   └── DryRun              it would have worked
     └── CallError               SDK side
@@ -74,6 +90,10 @@ class PeerError(PenstockError):
     """Whom we called could not be reached, broke the connection off, or refused what we wanted."""
 
 
+class MediaError(PenstockError):
+    """A file or a live source that a relay is to play cannot be read, or became another one meanwhile."""
+
+
 class ProtocolError(PenstockError):
     """The peer broke a wire protocol; nothing more can be read from it."""
 
@@ -90,12 +110,20 @@ class FlvError(ProtocolError):
     """Bytes that are not FLV."""
 
 
+class HlsError(ProtocolError):
+    """Text that is no HLS playlist, passes the reader's bounds, or names what is not supported."""
+
+
 class HttpError(ProtocolError):
     """A request that cannot be served; `status` is the answer it gets."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
         self.status = status
+
+
+class Mp4Error(ProtocolError):
+    """Bytes that are not MP4 as we write it."""
 
 
 class RtmpError(ProtocolError):
@@ -167,6 +195,10 @@ class MissingTime(RequestRefused):
     """The request does not say when it was signed."""
 
 
+class MissingScope(RequestRefused):
+    """The request does not say what its key was derived for, or which of its parts are signed."""
+
+
 class MissingOperation(RequestRefused):
     """The request does not say what to do; the message names the missing part."""
 
@@ -190,6 +222,10 @@ class BadSignature(RequestRefused):
 
 class BadScope(BadSignature):
     """Signed with another algorithm, or for another day or service."""
+
+
+class UnknownService(RequestRefused):
+    """Signed for a service that is not here."""
 
 
 class ExpiredRequest(RequestRefused):
@@ -220,6 +256,14 @@ class MissingField(InvalidField):
         self.wanted = wanted
 
 
+class WrongType(InvalidField):
+    """A parameter is of another type: text for a number, an object for a name."""
+
+
+class WrongFormat(InvalidField):
+    """A parameter is text, and does not look as it must."""
+
+
 class UnknownField(InvalidField):
     """A parameter that the operation does not have; `wanted` tells what it may be instead."""
 
@@ -228,6 +272,22 @@ class UnknownField(InvalidField):
         self.field = field
         self.value = None
         self.wanted = wanted
+
+
+class WrongStart(InvalidField):
+    """A span of time cannot begin then."""
+
+
+class WrongEnd(InvalidField):
+    """A span of time cannot end then."""
+
+
+class TooShort(InvalidField):
+    """A span of time is shorter than it may be."""
+
+
+class WrongFileName(InvalidField):
+    """A file cannot be called so."""
 
 
 class NotFound(DomainError):
@@ -250,12 +310,32 @@ class NotBanned(NotFound):
     """There is no ban to lift."""
 
 
+class UnknownRecording(NotFound):
+    """The caller's account has no recording of that number."""
+
+
+class NothingRecorded(NotFound):
+    """The recording is over, and no file came of it."""
+
+
 class Conflict(DomainError):
     """It cannot be done as things are: there already, or in use."""
 
 
 class Unchanged(Conflict):
     """The same was asked a moment ago, and changes nothing."""
+
+
+class AlreadyRecorded(Conflict):
+    """The stream is being recorded."""
+
+
+class AlreadyStopped(Conflict):
+    """The recording is over."""
+
+
+class WrongState(Conflict):
+    """The thing is there, and that cannot be done to it now."""
 
 
 class Denied(DomainError):
@@ -266,8 +346,16 @@ class LimitExceeded(DomainError):
     """Too many calls in a span of time, or too many of a thing."""
 
 
+class TooManyTasks(LimitExceeded):
+    """There are as many relay tasks, or groups of them, as may be."""
+
+
 class NetworkRefused(DomainError):
     """A URL or an address that nobody makes this server connect to."""
+
+
+class TooManyRecordings(LimitExceeded):
+    """The account may not have more recordings at a time."""
 
 
 class DryRun(DomainError):

@@ -102,10 +102,18 @@ async def _engine(boot: Boot, stop: asyncio.Event) -> AsyncIterator[None]:
 @contextlib.asynccontextmanager
 async def _control(boot: Boot, stop: asyncio.Event) -> AsyncIterator[None]:
     from penstock.app.control import Control  # noqa: PLC0415  each process loads what it runs
+    from penstock.workers.supervisor import Workers  # noqa: PLC0415
 
     listeners = {name: socket.socket(fileno=fd) for name, fd in boot.listeners.items()}
     file = Path(boot.config_file) if boot.config_file is not None else None
-    control = await Control.open(_latest(boot, file), file=file, dev=boot.dev)
+    config = _latest(boot, file)
+    workers = Workers(
+        memory_mib=config.relay.worker_memory_mib,
+        ca_file=config.network.ca_file,
+        log_level=boot.log_level,
+        log_format=boot.log_format,
+    )
+    control = await Control.open(config, file=file, dev=boot.dev, relay_workers=workers)
     try:
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGHUP, control.reload_soon)

@@ -26,7 +26,7 @@ from msgspec.structs import FieldInfo
 from penstock.errors import ConfigError
 
 ENVIRONMENT_PREFIX = "PENSTOCK_"
-UNITS = {"s": "seconds", "ms": "milliseconds", "kib": "KiB"}
+UNITS = {"s": "seconds", "ms": "milliseconds", "kib": "KiB", "mib": "MiB"}
 
 Raw = dict[str, Any]
 

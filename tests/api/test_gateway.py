@@ -55,7 +55,7 @@ async def test_a_sub_accounts_key_does_what_the_main_one_does(house: House) -> N
 async def test_what_a_cloud_keeps_for_its_main_account_is_denied_to_others(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (kls,) = dialects.DIALECTS
+    kls = dialects._BY_SCHEME[signing.ALGORITHM]
     strict = structs.replace(kls, main_account_only=frozenset({streams.ForbidStream}))
     monkeypatch.setitem(dialects._BY_SCHEME, kls.scheme, strict)
     assert fault(await house.ask(BAN, SUB)) == (403, "InvalidAuthenticationCode")

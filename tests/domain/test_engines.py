@@ -36,6 +36,7 @@ from penstock.link.messages import (
     UsageTaken,
     Welcome,
 )
+from penstock.link.recording import FilesNoted
 from penstock.model import StreamId
 from penstock.storage.rows import HistoryQuery, Refusal, RefusalQuery, SessionRow
 from tests.clock import START, ManualClock
@@ -73,7 +74,7 @@ class FakeEngine:
         """The next message, which must be of this kind; what was noted is passed over, unless it is asked for."""
         async with asyncio.timeout(DEADLINE_S):
             message = await self._heard.get()
-            while isinstance(message, Noted) and kind is not Noted:
+            while isinstance(message, Noted | FilesNoted) and not isinstance(message, kind):
                 message = await self._heard.get()
         assert isinstance(message, kind), message
         return message

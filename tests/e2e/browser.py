@@ -1,4 +1,4 @@
-"""Debian's Chromium without a window, driven over its debugging pipe: a page in it plays HLS by hls.js.
+"""Debian's Chromium without a window, driven over its debugging pipe: a page in it plays, the server's or one of ours.
 
 The pipe is two descriptors with JSON between zero bytes (Chrome DevTools Protocol), so that no port is
 opened and no further package is needed.
@@ -7,6 +7,7 @@ opened and no further package is needed.
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import fcntl
 import itertools
@@ -74,6 +75,7 @@ class Browser:
         self._numbers = itertools.count(1)
         self._answers: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._events: dict[tuple[str, str], asyncio.Event] = {}  # by session and method
+        self._told: dict[str, list[dict[str, Any]]] = {}  # all that each page's session said
         self._reader = asyncio.StreamReader(limit=LIMIT)
         self._reading: asyncio.Task[None] | None = None
 
@@ -114,6 +116,8 @@ class Browser:
                 event = self._events.get((message.get("sessionId", ""), message.get("method", "")))
                 if event is not None:
                     event.set()
+                if "method" in message and message.get("sessionId") in self._told:
+                    self._told[message["sessionId"]].append(message)
                 waiting = self._answers.pop(message.get("id", 0), None)
                 if waiting is not None and not waiting.done():
                     waiting.set_result(message)
@@ -138,17 +142,52 @@ class Browser:
         return found["result"]
 
     async def play(self, url: str) -> Page:
-        """Open a page that plays `url`."""
+        """Open a page that plays `url` by hls.js."""
         path = self._folder / f"page-{next(self._numbers)}.html"
         path.write_text(PAGE.format(script=HLS_JS.as_uri(), url=json.dumps(url)))
-        target = (await self.call("Target.createTarget", url="about:blank"))["targetId"]
+        return await self.open(path.as_uri())
+
+    async def open(
+        self,
+        url: str,
+        *,
+        language: str = "en-GB",
+        dark: bool = False,
+        width: int = 1280,
+        height: int = 900,
+        trusting: bool = False,
+    ) -> Page:
+        """Open a page in a window of that size; `trusting` takes any certificate."""
+        # In a window of its own: browsers do not play in a tab that another one hides.
+        target = (await self.call("Target.createTarget", url="about:blank", newWindow=True))["targetId"]
         session = (await self.call("Target.attachToTarget", targetId=target, flatten=True))["sessionId"]
-        await self.call("Page.enable", session=session)
+        told = self._told[session] = []
+        await self.call("Security.setIgnoreCertificateErrors", session=session, ignore=trusting)
+        for domain in ("Page", "Runtime", "Network", "Log", "Audits"):
+            await self.call(f"{domain}.enable", session=session)
+        agent = (await self.call("Browser.getVersion"))["userAgent"]
+        await self.call("Emulation.setUserAgentOverride", session=session, userAgent=agent, acceptLanguage=language)
+        theme = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
+        await self.call("Emulation.setEmulatedMedia", session=session, features=theme)
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+        await self.call("Emulation.setDeviceMetricsOverride", session=session, **size)
         loaded = self._events[session, "Page.loadEventFired"] = asyncio.Event()
-        await self.call("Page.navigate", session=session, url=path.as_uri())
+        await self.call("Page.navigate", session=session, url=url)
         async with asyncio.timeout(ANSWER_S):
             await loaded.wait()
-        return Page(self, session)
+        return Page(self, session, told)
+
+    async def frame(self, url: str) -> Page:
+        """The frame of another page that shows `url`."""
+        async with asyncio.timeout(ANSWER_S):
+            while True:
+                targets = (await self.call("Target.getTargets"))["targetInfos"]
+                found = [target["targetId"] for target in targets if target["url"] == url]
+                if found:
+                    break
+                await asyncio.sleep(0.05)  # the browser tells of frames nowhere but there
+        session = (await self.call("Target.attachToTarget", targetId=found[0], flatten=True))["sessionId"]
+        return Page(self, session, [])
 
     def _said(self) -> str:
         return (self._folder / "stderr").read_text(errors="replace")[-4000:]
@@ -175,9 +214,10 @@ def _above(pair: tuple[int, int]) -> list[int]:
 class Page:
     """A page that plays."""
 
-    def __init__(self, browser: Browser, session: str) -> None:
+    def __init__(self, browser: Browser, session: str, told: list[dict[str, Any]]) -> None:
         self._browser = browser
         self._session = session
+        self._told = told
 
     async def evaluate(self, expression: str, within_s: float = ANSWER_S) -> Any:
         found = await self._browser.call(
@@ -206,3 +246,50 @@ class Page:
         if found["fatal"] or found["moved"] < seconds:
             raise PeerFailed(f"the picture moved {found['moved']:.1f} of {seconds:g} s within {within_s:g} s: {found}")
         return found
+
+    def requests(self) -> list[str]:
+        """Every URL that it asked for, blobs of its own aside."""
+        sent = [said["params"] for said in self._told if said["method"] == "Network.requestWillBeSent"]
+        return [asked["request"]["url"] for asked in sent if not asked["request"]["url"].startswith(("blob:", "data:"))]
+
+    def complaints(self) -> list[str]:
+        """What is wrong with it: errors and warnings of its console, exceptions, what its policy forbade."""
+        found = []
+        for said in self._told:
+            match said:
+                case {"method": "Runtime.exceptionThrown", "params": about}:
+                    found.append(str(about))
+                case {"method": "Runtime.consoleAPICalled", "params": {"type": "error" | "warning"} as about}:
+                    found.append(str(about["args"]))
+                case {"method": "Log.entryAdded", "params": {"entry": {"level": "error" | "warning"} as about}}:
+                    found.append(str(about))
+                case {"method": "Audits.issueAdded", "params": {"issue": {"code": str() as code} as about}}:
+                    if "ContentSecurityPolicy" in code or "MixedContent" in code:
+                        found.append(str(about))
+        return found
+
+    async def until(self, expression: str, *, within_s: float) -> Any:
+        """Wait until the expression is true in the page, and return its value.
+
+        Raises:
+            PeerFailed: it was not in time.
+        """
+        wait = f"""new Promise(resolve => {{
+          const deadline = Date.now() + {1000 * within_s};
+          const look = () => {{
+            const found = {expression};
+            if (found || Date.now() > deadline) resolve(found);
+            else setTimeout(look, 50);
+          }};
+          look();
+        }})"""
+        found = await self.evaluate(wait, within_s=within_s + ANSWER_S)
+        if not found:
+            text = await self.evaluate("document.body.className + ': ' + document.body.innerText")
+            raise PeerFailed(f"{expression} was not so within {within_s:g} s; the page says {text!r}")
+        return found
+
+    async def picture(self) -> bytes:
+        """What there is to see, as PNG."""
+        shot = await self._browser.call("Page.captureScreenshot", session=self._session, format="png")
+        return base64.b64decode(shot["data"])

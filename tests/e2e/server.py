@@ -187,6 +187,13 @@ class Server:
     def https_hls_url(self, app_stream: str) -> str:
         return f"{self._bases['https']}/{_with_suffix(app_stream, '.m3u8')}"
 
+    def page_url(self, app_stream: str) -> str:
+        """The page that plays it in a browser."""
+        return f"{self._bases['http']}/{app_stream}"
+
+    def https_page_url(self, app_stream: str) -> str:
+        return f"{self._bases['https']}/{app_stream}"
+
     @property
     def api_url(self) -> str:
         """Where the clouds' APIs answer, without TLS."""

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
 from functools import cache
@@ -17,11 +19,12 @@ from typing import Final, cast
 from penstock.clouds.http import Headers, HttpRequest
 from penstock.clouds.kingsoft import signing
 from penstock.engine.publication import Publication
+from penstock.engine.recording.salvage import mend_flv, mend_mp4
 from penstock.engine.segments import Segmenter, SegmentPolicy
 from penstock.engine.stream import Stream
-from penstock.errors import AmfError, FlvError, MalformedRequest, RtmpError
+from penstock.errors import AmfError, FlvError, HlsError, MalformedRequest, RtmpError
 from penstock.model import Kind, MediaPacket
-from penstock.protocols import amf0, flv, hls
+from penstock.protocols import amf0, flv, hls, hlsread
 from penstock.protocols.flvbody import audio_body, video_body
 from penstock.protocols.rtmp.chunk import SET_CHUNK_SIZE, ChunkReader, Message, encode_message
 from tests.api.kingsoft.front import CLIENT, HOST, MINE, THEIRS, Front, opened_front, read
@@ -192,6 +195,23 @@ def files(data: bytes) -> None:
     assert read_file(pieces(data)) == read_file([data]), "another split reads otherwise"
 
 
+# Recordings that a killed process left behind
+
+
+def recordings(data: bytes) -> None:
+    """A file of any bytes is mended, or is none of ours; and once mended it stays as it is."""
+    mend, suffix = ((mend_mp4, ".mp4"), (mend_flv, ".flv"))[data[:1] == b"F"]
+    with tempfile.TemporaryFile(suffix=suffix) as file:
+        file.write(data)
+        file.flush()
+        facts = mend(file.fileno())
+        if facts is None:
+            return
+        assert facts.size_bytes == os.fstat(file.fileno()).st_size <= len(data)
+        assert facts.duration_ms >= 0
+        assert mend(file.fileno()) == facts, "what was mended is not whole"
+
+
 # The gateway
 
 
@@ -264,11 +284,32 @@ def gateway(data: bytes) -> None:
         assert front.acted == [], "nobody signed, and it was done"
 
 
+# Playlists of others
+
+
+def playlists(data: bytes) -> None:
+    try:
+        found = hlsread.parse(data)
+    except HlsError:
+        return
+    if isinstance(found, hlsread.MultivariantPlaylist):
+        assert 0 < len(found.variants) <= hlsread.MAX_VARIANTS
+        assert found.best() in found.variants
+        return
+    assert len(found.segments) <= hlsread.MAX_SEGMENTS
+    for segment in found.segments:
+        assert segment.uri
+        assert 0 <= segment.duration_s <= hlsread.MAX_DURATION_S
+        assert segment.part is None or (segment.part.offset >= 0 and segment.part.length > 0)
+
+
 TARGETS: Final[dict[str, Target]] = {
     "amf0": amf,
     "bodies": bodies,
     "chunks": chunks,
     "files": files,
     "gateway": gateway,
+    "playlists": playlists,
+    "recordings": recordings,
     "segments": segments,
 }

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from penstock.model import StreamId
 from penstock.storage.base import Store
+from penstock.storage.relay_rows import Notice, RelayGroup, RelayTask, Source
 from penstock.storage.rows import Ban, ExplainEntry, Refusal, SessionEnd, SessionRow
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, 123_456, tzinfo=UTC)
@@ -113,3 +114,33 @@ def write(path: Path, data: bytes) -> None:
 
 def mode(path: Path) -> int:
     return path.stat().st_mode & 0o777
+
+
+def relay(id: str, **changes: Any) -> RelayTask:
+    row = RelayTask(
+        id=id,
+        account="alice",
+        access_key="AK1",
+        cloud="volcengine",
+        group="default",
+        title="news",
+        created_at=NOW,
+        changed_at=NOW,
+        starts_at=NOW,
+        ends_at=NOW + DAY,
+        kind="live",
+        sources=(Source("rtmp://source.test/live/a"),),
+        target="rtmp://target.test/live/b",
+    )
+    return replace(row, **changes)
+
+
+def group(name: str, **changes: Any) -> RelayGroup:
+    return replace(RelayGroup(account="alice", name=name, project="default", created_at=NOW), **changes)
+
+
+def notice(subject: str = "t1", **changes: Any) -> Notice:
+    row = Notice(
+        account="alice", subject=subject, event="start", url="http://receiver.test/", facts='{"a":1}', made_at=NOW
+    )
+    return replace(row, **changes)

@@ -15,6 +15,7 @@ from sqlalchemy import inspect
 
 from penstock.storage import migrations, sqlite
 from penstock.storage.errors import StorageError
+from penstock.storage.rows import Vhost
 from penstock.storage.schema import metadata
 from penstock.storage.sql import SqlStore
 from tests.storage.kit import NOW, STREAM, ban, read
@@ -74,13 +75,25 @@ async def test_a_newer_file_is_refused_and_not_touched(file: Path) -> None:
     connection = sqlite3.connect(file)
     connection.execute("UPDATE alembic_version SET version_num = '9999'")
     connection.commit()
-    with pytest.raises(StorageError, match=r"newer Penstock: its tables are of version '9999', this one .* '0001'"):
+    with pytest.raises(
+        StorageError, match=rf"newer Penstock: its tables are of version '9999', this one .* '{migrations.HEAD}'"
+    ):
         await SqlStore.open(file)
-    connection.execute("UPDATE alembic_version SET version_num = '0001'")
+    connection.execute("UPDATE alembic_version SET version_num = ?", (migrations.HEAD,))
     connection.commit()
     connection.close()
     store = await SqlStore.open(file)
     assert await store.find_ban(STREAM, NOW) == ban()
+    await store.close()
+
+
+async def test_a_vhost_of_the_first_tables_records_nothing(file: Path) -> None:
+    with sqlite.connect(file, writes=True).begin() as connection:
+        command.upgrade(migrations.configuration(connection), "0001")
+        connection.exec_driver_sql("INSERT INTO accounts VALUES ('alice', 0)")
+        connection.exec_driver_sql("INSERT INTO vhosts VALUES ('demo', 'alice', '[\"live\"]', 'none', '', '{}', 0)")
+    store = await SqlStore.open(file)
+    assert await store.vhosts() == [Vhost(name="demo", account="alice")]
     await store.close()
 
 

@@ -23,8 +23,8 @@ from penstock.errors import AdminError, InvalidField, MalformedRequest, Transpor
 from penstock.model import StreamId, is_name
 
 SOCKET_NAME: Final = "control.sock"
-# An ask is a few names and a text; an answer may be a list of many thousand streams.
-MAX_ASK_BYTES: Final = 64 * 1024
+# An ask is a few names, and a picture of 2 MB at most; an answer may be a list of many thousand streams.
+MAX_ASK_BYTES: Final = 3 * 1024 * 1024
 MAX_ANSWER_BYTES: Final = 256 * 1024 * 1024
 
 R = TypeVar("R", bound="Result")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from penstock.admin import owners, server, streams
+from penstock.admin import owners, relays, server, streams
 from penstock.admin.contract import Ask
 
 VERBS: Final[dict[str, type[Ask[Any]]]] = {
@@ -18,6 +18,18 @@ VERBS: Final[dict[str, type[Ask[Any]]]] = {
         streams.BanStream,
         streams.UnbanStream,
         streams.ListBans,
+        relays.ListRelays,
+        relays.ShowRelay,
+        relays.CreateRelay,
+        relays.StopRelay,
+        relays.RestartRelay,
+        relays.RemoveRelay,
+        relays.ListGroups,
+        relays.AddGroup,
+        relays.RemoveGroup,
+        relays.ListCallbacks,
+        relays.ShowCallback,
+        relays.Redeliver,
         owners.ListAccounts,
         owners.AddAccount,
         owners.RemoveAccount,

@@ -3,7 +3,8 @@
 llhttp parses, in its strict mode; uvicorn's `RequestResponseCycle` runs the application and writes. In
 between, each request is read whole, under these rules:
 
-- a head has at most MAX_HEAD bytes and MAX_HEADER_LINES lines, a body MAX_BODY bytes, however it comes;
+- a head has at most MAX_HEAD bytes and MAX_HEADER_LINES lines, a body MAX_BODY bytes, however it comes; for
+  targets that the policy names it is MAX_LARGE_BODY, as long as few of that size are there;
 - each phase has its deadline, which bytes that trickle in do not move;
 - what two readers could understand in two ways is refused: two lengths, a length and chunks, trailers,
   folded lines, two hosts, a host that the target contradicts, an upgrade with a body behind it;
@@ -28,7 +29,7 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from penstock.api.forwarded import client_behind
-from penstock.api.policy import MAX_CHUNKED_BYTES, MAX_HEAD, MAX_HEADER_LINES, MAX_PIPELINED
+from penstock.api.policy import BYTES_IN_CHUNKS, MAX_HEAD, MAX_HEADER_LINES, MAX_LARGE_BODY, MAX_PIPELINED
 from penstock.clouds.reading import MAX_BODY
 from penstock.errors import HttpError
 
@@ -48,7 +49,7 @@ TARGET: Final = "penstock.target"
 RESPOND: Final = "penstock.respond"
 
 _HEAD_TOO_LARGE: Final = HttpError(431, f"the head may have {MAX_HEAD} bytes and {MAX_HEADER_LINES} lines at most")
-_BODY_TOO_LARGE: Final = HttpError(413, f"the body may have {MAX_BODY} bytes at most")
+_TOO_MANY_LARGE: Final = HttpError(503, "too many large bodies are under way; try again")
 _TOO_SLOW: Final = HttpError(408, "the request took too long to come")
 
 _HOST: Final = re.compile(rb"[A-Za-z0-9._~-]+(?::\d{0,5})?|\[[0-9A-Fa-f:.]+\](?::\d{0,5})?")
@@ -136,12 +137,16 @@ class ApiConnection(HttpToolsProtocol):
         self._refusal: HttpError | None = None
         self._unsent = 0
         self._stalled_at: float | None = None
+        self._server = server
+        self._large = 0  # bodies above MAX_BODY that may still be held
         self._forget_request()
 
     def _forget_request(self) -> None:
         self._head_size = 0
         self._raw_size = 0
         self._body = bytearray()
+        self._most = MAX_BODY
+        self._is_large = False
 
     # What the transport calls
 
@@ -154,6 +159,7 @@ class ApiConnection(HttpToolsProtocol):
         super().connection_lost(exc)
         self.pipeline.clear()
         self._phase = Phase.CLOSED
+        self._give_room()
         self._gone()
 
     def data_received(self, data: bytes) -> None:
@@ -192,12 +198,13 @@ class ApiConnection(HttpToolsProtocol):
         """A phase is not over with what came: from now on it has a deadline, and bounds for what the parser holds."""
         in_head = self._phase is Phase.HEAD
         if self._deadline is None:
-            self._enter(self._phase, self._policy.head_s if in_head else self._policy.body_s)
+            body_s = self._policy.body_s if self._most == MAX_BODY else self._policy.large_body_s
+            self._enter(self._phase, self._policy.head_s if in_head else body_s)
         self._raw_size += came
         if in_head and self._raw_size > MAX_HEAD:
             self._refuse(_HEAD_TOO_LARGE)
-        elif self._raw_size > MAX_HEAD + MAX_CHUNKED_BYTES:
-            self._refuse(_BODY_TOO_LARGE)
+        elif self._raw_size > MAX_HEAD + BYTES_IN_CHUNKS * self._most:
+            self._refuse(self._body_too_large())
 
     # What the parser calls
 
@@ -231,11 +238,12 @@ class ApiConnection(HttpToolsProtocol):
         if self.parser.should_upgrade():
             self._give_up(HttpError(400, "nothing here can be upgraded or connected through"))
         host, length, expects = self._read_lines(version)
-        if length > MAX_BODY:
-            self._give_up(_BODY_TOO_LARGE)
         target = _origin_form(self.url, host)
         if target is None:
             self._give_up(HttpError(400, "the target must be a path, or a URL of the same host; ASCII, no fragment"))
+        if (large := self._policy.large_targets) is not None and large.search(target) is not None:
+            self._most = MAX_LARGE_BODY
+        self._check_size(length)
         self._fill_scope(version, target)
         self._raw_size = 0
         self._enter(Phase.BODY)
@@ -279,8 +287,29 @@ class ApiConnection(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         self._body += body
-        if len(self._body) > MAX_BODY:
-            self._give_up(_BODY_TOO_LARGE)
+        self._check_size(len(self._body))
+
+    def _check_size(self, size: int) -> None:
+        if size > self._most:
+            self._give_up(self._body_too_large())
+        if size > MAX_BODY and not self._is_large:
+            if self._server.large_bodies >= self._policy.max_large_bodies:
+                self._give_up(_TOO_MANY_LARGE)
+            self._is_large = True
+            self._large += 1
+            self._server.large_bodies += 1
+
+    def _give_room(self) -> None:
+        """Let go of large bodies; to be called when none is under way."""
+        if self._large:
+            self._server.large_bodies -= self._large
+            self._large = 0
+            self._forget_request()
+            if self.cycle is not None:
+                self.cycle.body = bytearray()
+
+    def _body_too_large(self) -> HttpError:
+        return HttpError(413, f"the body may have {self._most} bytes at most")
 
     def on_message_complete(self) -> None:
         previous = self.cycle
@@ -324,6 +353,7 @@ class ApiConnection(HttpToolsProtocol):
         else:
             self.flow.resume_reading()
             if self._phase is Phase.ANSWER:
+                self._give_room()
                 self._enter(Phase.IDLE, self._policy.keep_alive_s)
 
     # Time

@@ -10,7 +10,6 @@ told to `explain` with the rule in words.
 from __future__ import annotations
 
 import logging
-import os
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
@@ -20,6 +19,7 @@ from typing import Any, Final, Generic, TypeAlias, TypeVar
 import msgspec
 from msgspec import Struct
 
+from penstock.api import requestids
 from penstock.api.dialects import Dialect, dialect_of
 from penstock.api.ratelimit import RateLimits
 from penstock.api.replay import Call, Replays
@@ -102,10 +102,10 @@ class Gateway(Generic[L]):
 
     async def answer(self, request: HttpRequest, client_address: str = "") -> HttpResponse:
         """Return the answer to a request from `client_address`; it never raises."""
-        request_id = make_request_id()
-        dialect = dialect_of(request)
+        dialect, now = dialect_of(request), self._clock.now()
         if dialect is None:
-            return self._turn_away(request, request_id)
+            return self._turn_away(request, requestids.as_uuid(now))
+        request_id = dialect.make_request_id(now)
         ask = _Ask(dialect, request, request_id, client_address)
         try:
             response = await self._serve(ask)
@@ -232,13 +232,6 @@ class Gateway(Generic[L]):
         except Exception:
             about = {"request": entry.request_id}
             log.exception("request %s could not be written down", entry.request_id, extra=about)
-
-
-def make_request_id() -> str:
-    """Return a UUID of version 4 in lower case; `uuid.uuid4` makes an object of it first."""
-    text = os.urandom(16).hex()
-    variant = "89ab"[int(text[16], 16) & 3]
-    return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-{variant}{text[17:20]}-{text[20:]}"
 
 
 def _about(ask: _Ask) -> dict[str, str]:

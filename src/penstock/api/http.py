@@ -75,6 +75,7 @@ class HttpServer:
         self._listeners: list[_Listener] = []
         self._guests: Counter[str] = Counter()
         self._total = 0
+        self.large_bodies = 0  # that connections hold now
         self._arriving: set[asyncio.Task[None]] = set()
         self._empty = asyncio.Event()
         self._empty.set()

@@ -16,19 +16,22 @@ from msgspec import Struct, structs
 
 from penstock.api.admin import AdminApp
 from penstock.api.asgi import GatewayApp
+from penstock.api.dialects import LARGE_TARGETS
 from penstock.api.gateway import Gateway
 from penstock.api.http import HttpServer
 from penstock.api.kingsoft import handlers as kingsoft
 from penstock.api.metrics import Metrics
 from penstock.api.operator.desk import Desk
 from penstock.api.operator.handlers import HANDLERS
-from penstock.api.policy import HttpPolicy
+from penstock.api.policy import ANY_TARGET, HttpPolicy
 from penstock.api.ratelimit import RateLimits
+from penstock.api.volcengine import handlers as volcengine
 from penstock.api.watch import Readiness, WatchApp
 from penstock.app.certificates import tls_context
+from penstock.app.relays import RelayOffice
 from penstock.app.timers import every
 from penstock.config import Config, load, parse_listen
-from penstock.domain import accounts, records, retention
+from penstock.domain import accounts, recording_schedule, records, retention
 from penstock.domain.audience import Audiences
 from penstock.domain.bantable import BanTable
 from penstock.domain.clock import DomainClock
@@ -36,13 +39,16 @@ from penstock.domain.engines import EngineLink
 from penstock.domain.explain import Explanations
 from penstock.domain.journal import Journal
 from penstock.domain.live import Live, Rules
+from penstock.domain.recording_urls import KEY_NAME, FileUrls
 from penstock.domain.registry import Registry
+from penstock.domain.relays.running import Workers
 from penstock.domain.sessions import Sessions
 from penstock.domain.usage import UsageLedger
 from penstock.errors import ConfigError, Conflict, PenstockError
 from penstock.link import socket as link_socket
 from penstock.model import Clock, SystemClock
 from penstock.storage.sql import SqlStore
+from penstock.workers import supervisor as workers
 
 log = logging.getLogger("penstock.control")
 
@@ -53,10 +59,13 @@ RECONNECT_S: Final = 0.05
 # Reasons of refusals wait so long for their disk: asking for one looks at what waits too.
 EXPLAIN_S: Final = 1.0
 SWEEP_S: Final = 60.0
+# Recordings begin and end by the clock so late at most.
+TICK_S: Final = 1.0
 # How long what is to be written down may take at the end; more than this and the disk is gone.
 LAST_WORDS_S: Final = 3.0
 # Settings of `media` that a reload applies; the engine knows the others from its start.
 RELOADED: Final = ("default_vhost", "on_conflict", "replace_after_silent_s")
+RELOADED_OF_RELAY: Final = ("max_tasks", "max_account_tasks", "max_workers")
 
 
 class Reloaded(Struct, frozen=True):
@@ -70,7 +79,13 @@ class Control:
     """The control plane: decides, remembers, and follows the engine wherever it goes."""
 
     def __init__(
-        self, config: Config, store: SqlStore, clock: DomainClock, highest_epoch: int, file: Path | None
+        self,
+        config: Config,
+        store: SqlStore,
+        clock: DomainClock,
+        highest_epoch: int,
+        file: Path | None,
+        relay_workers: Workers,
     ) -> None:
         self.config = config
         self._file = file
@@ -87,7 +102,9 @@ class Control:
             audiences=Audiences(),
             usage=UsageLedger(),
             engine=self.engine,
+            recorder=self.engine.recorder,
         )
+        self.relays = RelayOffice(self.live, self.engine, lambda: self.config, relay_workers)
         self.explanations = Explanations(self.live.registry)
         store.on_write(self.live.tallies.wrote)
         self._timers: list[asyncio.Task[None]] = []
@@ -104,10 +121,12 @@ class Control:
         clock: Clock | None = None,
         dev: bool = False,
         in_memory: bool = False,
+        relay_workers: Workers | None = None,
     ) -> Control:
         """Open the store in `data_dir` (or one in memory) and know again what was known before.
 
-        `file` is where a reload reads; `dev` lets the domain's clock be turned.
+        `file` is where a reload reads; `dev` lets the domain's clock be turned; `relay_workers` are processes where
+        nothing else is given.
 
         Raises:
             StorageError, ConfigError: the data folder cannot be used, or does not fit the settings.
@@ -115,7 +134,8 @@ class Control:
         store = await SqlStore.open(None if in_memory else config.data_dir / DATABASE)
         try:
             domain_clock = DomainClock(clock or SystemClock(), is_turnable=dev, path=config.data_dir / CLOCK)
-            control = cls(config, store, domain_clock, await store.highest_epoch(), file)
+            epoch = await store.highest_epoch()
+            control = cls(config, store, domain_clock, epoch, file, relay_workers or workers.Workers())
             await control._remember()
         except BaseException:
             await store.close()
@@ -126,8 +146,11 @@ class Control:
         live = self.live
         await self._seed(self.config)
         await live.bans.load(live.store, live.clock.now())
+        await live.recordings.load(live.store)
+        live.file_urls = FileUrls(await live.store.secret(KEY_NAME))
         for row in await live.store.open_sessions():
             live.sessions.adopt(records.session_of(row))
+        await self.relays.load()
 
     async def _seed(self, config: Config) -> None:
         try:
@@ -141,12 +164,14 @@ class Control:
         self._timers = [
             asyncio.create_task(every(EXPLAIN_S, partial(self.explanations.flush, self.live))),
             asyncio.create_task(every(SWEEP_S, self._sweep)),
+            asyncio.create_task(every(TICK_S, partial(recording_schedule.tick, self.live))),
         ]
+        self.relays.start()
 
     def _open_doors(self, listeners: Mapping[str, socket.socket]) -> None:
         clock = SystemClock()
         gateway = Gateway(
-            kingsoft.HANDLERS,
+            kingsoft.HANDLERS | volcengine.HANDLERS,
             self.live,
             find_key=self.live.registry.find_key,
             explain=self.explanations.put,
@@ -155,7 +180,9 @@ class Control:
             tallies=self.live.tallies,
         )
         proxies = tuple(ipaddress.ip_network(network) for network in self.config.api.trusted_proxies)
-        server = HttpServer(GatewayApp(gateway.answer), HttpPolicy(trusted_proxies=proxies))
+        server = HttpServer(
+            GatewayApp(gateway.answer), HttpPolicy(trusted_proxies=proxies, large_targets=LARGE_TARGETS)
+        )
         self._servers.append(server)
         if (plain := listeners.get("api")) is not None:
             server.listen(plain)
@@ -163,7 +190,7 @@ class Control:
             server.listen(secure, tls_context(self.config))
         if (admin := listeners.get("admin")) is not None:
             desk = Desk.of(self.live, self.explanations, self.reload, self.config, listeners)
-            office = HttpServer(AdminApp(desk, HANDLERS), HttpPolicy())
+            office = HttpServer(AdminApp(desk, HANDLERS), HttpPolicy(large_targets=ANY_TARGET))
             self._servers.append(office)
             office.listen(admin)
         if (watch := listeners.get("watch")) is not None:
@@ -174,6 +201,7 @@ class Control:
 
     async def _sweep(self) -> None:
         await retention.sweep(self.live, self.config.retention)
+        await retention.sweep_files(self.live, self.config.retention)
 
     async def follow(self, path: Path) -> None:
         """Stay connected to the engine that listens at `path`; returns when cancelled."""
@@ -220,6 +248,7 @@ class Control:
         await self._seed(after)
         self.config = after
         self.live.rules = rules_of(after)
+        self.relays.reload()
         self.engine.tell_vhosts(self.live)
         return Reloaded(applied, list(_differences(after, fresh)))
 
@@ -229,6 +258,7 @@ class Control:
             timer.cancel()
         for server in self._servers:
             await server.close(LAST_WORDS_S)
+        await self.relays.close()
         try:
             async with asyncio.timeout(LAST_WORDS_S):
                 await self.live.journal.written()
@@ -241,7 +271,8 @@ class Control:
 def reloaded(running: Config, fresh: Config) -> Config:
     """The settings that are running, with what of `fresh` can be applied to them."""
     media = structs.replace(running.media, **{name: getattr(fresh.media, name) for name in RELOADED})
-    return structs.replace(running, accounts=fresh.accounts, retention=fresh.retention, media=media)
+    relay = structs.replace(running.relay, **{name: getattr(fresh.relay, name) for name in RELOADED_OF_RELAY})
+    return structs.replace(running, accounts=fresh.accounts, retention=fresh.retention, media=media, relay=relay)
 
 
 def rules_of(config: Config) -> Rules:

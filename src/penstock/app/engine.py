@@ -12,6 +12,7 @@ from typing import Final
 from msgspec import Struct
 
 from penstock.app.certificates import tls_context
+from penstock.app.recording import open_desk
 from penstock.app.relaying import RelayPlane
 from penstock.app.timers import every
 from penstock.config import Config
@@ -25,7 +26,7 @@ from penstock.link import socket as link_socket
 from penstock.link.messages import EndReason
 from penstock.model import Clock, SystemClock
 from penstock.servers.door import Connection, Door, DoorPolicy, Guests
-from penstock.servers.hls import http_connection
+from penstock.servers.play import http_connection
 from penstock.servers.rtmp import RtmpRooms, rtmp_connection
 from penstock.servers.wire import Wire
 
@@ -36,6 +37,8 @@ TICK_S: Final = 0.25
 # `latency`: the least time between two batches to a stream's players.
 FLUSH_EVERY_S: Final = {"low": 0.0, "normal": 0.1, "max": 0.25}
 KIB: Final = 1024
+# How long files may take to be finished at the end: less than the supervisor waits.
+FILES_S: Final = 3.0
 
 ConnectionMaker = Callable[[Door, Wire, str, int], Connection]
 
@@ -60,8 +63,12 @@ class Engine:
         self.meter = UsageMeter(clock.now())
         self.hub = Hub(_hub_policy(config), clock, self._loop.call_later, self.meter)
         self.viewers = Viewers(self.hub, _viewer_policy(config), clock)
-        self.control = ControlLink(self.hub, self.meter, clock, self._loop.call_later, config.media.admission_timeout_s)
-        self.relaying = RelayPlane(config, clock)
+        self.recordings, self._disks = open_desk(config, self.hub, clock)
+        self.control = ControlLink(
+            self.hub, self.meter, clock, self._loop.call_later, config.media.admission_timeout_s, self.recordings
+        )
+        rtmp_door = listeners.rtmp.getsockname()[:2] if listeners.rtmp is not None else None
+        self.relaying = RelayPlane(config, clock, self._is_ours, rtmp_door)
         self.control.speak_for(self.relaying.relays)
         self.doors: dict[str, Door] = {}
         self._open_doors(config, listeners, clock)
@@ -73,6 +80,9 @@ class Engine:
         self._link: asyncio.Server | None = None
         self._is_draining = False
         self._drained = asyncio.Event()
+
+    def _is_ours(self, host: str) -> bool:
+        return self.hub.vhosts.has_domain(host)
 
     async def listen_for_control(self, listener: socket.socket) -> None:
         self._link = await link_socket.listen(listener, self.control.attach)
@@ -93,11 +103,13 @@ class Engine:
             log.warning("%d connections are cut: they were not done within %g s", left, within_s)
 
     async def close(self) -> None:
-        """End every session and play, hand over the last usage, and close all sockets."""
+        """End every session and play, finish files, hand over the last usage, and close all sockets."""
         for timer in self._timers:
             timer.cancel()
         self.relaying.close()
         self.hub.stop(EndReason.ENGINE_STOPPED)
+        await self.recordings.close(FILES_S)
+        await self._disks.close()
         self.control.send_usage()
         for door in self.doors.values():
             door.close()

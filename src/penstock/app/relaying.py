@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -15,8 +17,9 @@ from penstock.engine.stream import FlushPolicy
 from penstock.errors import ConfigError
 from penstock.link import socket as link_socket
 from penstock.model import Clock
-from penstock.net.guard import Guard
+from penstock.net.guard import RTMP, Address, Guard
 from penstock.net.tls import client_context
+from penstock.net.urls import DEFAULT_PORTS, Url
 from penstock.servers.callers import Callers
 from penstock.servers.calling import CallPolicy, Exchange
 from penstock.servers.relay_door import RelayDoor
@@ -32,8 +35,14 @@ GOP_KIB: Final = 4096
 class RelayPlane:
     """Relays of one engine with all that is theirs."""
 
-    def __init__(self, config: Config, clock: Clock) -> None:
-        """Opens nothing by itself.
+    def __init__(
+        self,
+        config: Config,
+        clock: Clock,
+        is_ours: Callable[[str], bool] = lambda host: False,
+        rtmp_door: tuple[str, int] | None = None,
+    ) -> None:
+        """Opens nothing by itself. `is_ours` tells of a host whether it is this server's; `rtmp_door` is where.
 
         Raises:
             ConfigError: `network.ca_file` cannot be used.
@@ -44,7 +53,13 @@ class RelayPlane:
         policy = CallPolicy(
             max_message_bytes=media.max_message_kib * KIB, notsent_lowat_bytes=media.notsent_lowat_kib * KIB
         )
-        self._exchange = Exchange(Guard(network.allow_private), policy, clock, lambda: client_context(network.ca_file))
+        self._exchange = Exchange(
+            Guard(network.allow_private),
+            policy,
+            clock,
+            lambda: client_context(network.ca_file),
+            partial(_own_door, is_ours, rtmp_door),
+        )
         self._door: RelayDoor | None = None
         rooms = RelayRooms(
             caller=Callers(self._exchange),
@@ -81,6 +96,16 @@ class RelayPlane:
     def hang_up(self) -> None:
         """Close the connections whose peers are still being told."""
         self._exchange.close()
+
+
+def _own_door(is_ours: Callable[[str], bool], door: tuple[str, int] | None, url: Url) -> Address | None:
+    """Where RTMP of one of our own domains goes: to our own door, as nobody else needs to know the name."""
+    if door is None or url.scheme not in RTMP or not is_ours(url.host):
+        return None
+    if url.port not in (DEFAULT_PORTS[url.scheme], door[1]):
+        return None
+    # An address that means every address of a machine is none to connect to.
+    return Address({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(door[0], door[0]), door[1])
 
 
 def _policy(config: Config) -> RelayPolicy:

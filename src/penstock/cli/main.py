@@ -37,6 +37,8 @@ COMMANDS: Final = {
     "reload": ("server:reload", "Apply a changed configuration file; no stream is disturbed."),
     "streams": ("streams:app", "What is on air: list, look at, kick, ban."),
     "bans": ("bans:app", "Streams that may not be published."),
+    "relays": ("relays:app", "What is pulled or played from files, and pushed on."),
+    "callbacks": ("callbacks:app", "What receivers were told, and what waits."),
     "accounts": ("accounts:app", "Customers of the server."),
     "vhosts": ("vhosts:app", "Groups of domains whose streams belong together."),
     "keys": ("keys:app", "Access keys of accounts."),

@@ -18,11 +18,13 @@ from penstock.storage.rows import UrlSigning
 # Addresses that mean every address of a machine; a URL needs one that does.
 ANY_ADDRESS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 DEFAULT_PORTS: Final = {"rtmp": 1935, "rtmps": 443, "http": 80, "https": 443}
-# Every way to play: HTTP-FLV, HLS, RTMP, and each in TLS.
+# Every way to play: a page for browsers, HTTP-FLV, HLS, RTMP, and each in TLS.
 PLAYS: Final = (
+    ("http", ""),
     ("http", ".flv"),
     ("http", ".m3u8"),
     ("rtmp", ""),
+    ("https", ""),
     ("https", ".flv"),
     ("https", ".m3u8"),
     ("rtmps", ""),
@@ -85,7 +87,7 @@ class Places(Struct, frozen=True):
         return f"{url}{'&' if self.query else '?'}{signed}"
 
     def play_urls(self, stream: str) -> list[str]:
-        """Every way to play, the one that most players take first."""
+        """Every way to play; the page first, as everybody has a browser."""
         return [
             f"{self.bases[door]}/{self.app}/{stream}{suffix}{self.query}"
             for door, suffix in PLAYS
@@ -107,13 +109,13 @@ def welcome(places: Places, config: Config, open_files: tuple[int, int], *, on_a
     """The text; `on_air` is the test pattern's stream name, or empty."""
     rows: list[tuple[str, str]] = []
     if on_air:
-        rows += _titled("Test pattern", places.play_urls(on_air))
+        rows += _titled("Test pattern", _explained(places.play_urls(on_air)))
     if places.publish:
         rows += _titled("Publish", [places.publish_url("STREAM")])
         rows += _titled("  with OBS", [f"Server {places.publish}   Stream Key STREAM{places.query}"])
         if places.vhost.publish_auth == "signed":
             rows += _titled("  signed", [f"vhost {places.vhost.name} takes URLs with wsSecret and wsTime alone"])
-    rows += _titled("Play", places.play_urls("STREAM"))
+    rows += _titled("Play", _explained(places.play_urls("STREAM")))
     if places.apis:
         rows += _titled("API", list(places.apis))
         rows += _titled("  its keys", _keys(config))
@@ -127,8 +129,17 @@ def welcome(places: Places, config: Config, open_files: tuple[int, int], *, on_a
     ):
         rows += _titled("TLS", [f"for https, trust {config.data_dir}/tls/ca.pem"])
     body = "\n".join(f"  {title:<14}{text}" for title, text in rows)
-    stream = "STREAM is a name of your choice. ffplay, VLC and mpv play these URLs."
+    stream = "STREAM is a name of your choice. ffplay, VLC and mpv play all but the pages."
     return f"\n  Penstock {__version__} is running. Ctrl-C ends it.\n\n{body}\n\n  {stream}\n"
+
+
+def _explained(urls: list[str]) -> list[str]:
+    """The URLs, with a word behind those that are pages."""
+    return [f"{url}   a page for browsers" if _is_page(url) else url for url in urls]
+
+
+def _is_page(url: str) -> bool:
+    return url.startswith("http") and not url.partition("?")[0].endswith((".flv", ".m3u8"))
 
 
 def _keys(config: Config) -> list[str]:

@@ -17,7 +17,7 @@ from typing import Annotated, Any, Final, TypeVar, Union, get_args, get_origin
 import msgspec
 from msgspec import Meta, Struct, inspect
 
-from penstock.errors import InvalidField, MissingField, UnknownField
+from penstock.errors import InvalidField, MissingField, UnknownField, WrongFormat, WrongType
 
 S = TypeVar("S", bound=Struct)
 
@@ -43,6 +43,12 @@ ZERO_IS_ABSENT: Final = Meta(extra={"zero is absent": True})
 IN_QUERY: Final = Meta(extra={"place": Place.QUERY})
 IN_PATH: Final = Meta(extra={"place": Place.PATH})
 IN_HEADER: Final = Meta(extra={"place": Place.HEADER})
+ANY_CASE: Final = Meta(extra={"any case": True})  # a word that is read in upper and lower case
+
+
+def spelled_too(wire_name: str) -> Meta:
+    """Mark a request's member that is read under a second spelling as well; it is sent under its own."""
+    return Meta(extra={"spelled too": wire_name})
 
 
 class Member(Struct, frozen=True, kw_only=True):
@@ -56,6 +62,8 @@ class Member(Struct, frozen=True, kw_only=True):
     wanted: str  # what it may hold, to follow "must be"
     place: Place | None  # None: where the operation's method says
     zero_is_absent: bool
+    spelled_too: str  # a second name that it is read under; empty: there is none
+    any_case: bool
 
 
 @cache
@@ -75,6 +83,8 @@ def _member(field: msgspec.structs.FieldInfo) -> Member:
         wanted=describe(inspect.type_info(field.type)),
         place=found.get("place"),
         zero_is_absent=found.get("zero is absent", False),
+        spelled_too=found.get("spelled too", ""),
+        any_case=found.get("any case", False),
     )
 
 
@@ -145,14 +155,24 @@ def _explained(values: Mapping[str, Any], struct: type[Struct], names: Names, is
         except msgspec.ValidationError as error:
             return _named(name, values[name], member.wanted, str(error))
         except (TypeError, RecursionError):
-            return InvalidField(name, values[name], member.wanted)
+            return WrongType(name, values[name], member.wanted)
     raise AssertionError(f"{struct.__name__}: no member is wrong alone; rules between members raise InvalidField")
 
 
 def _named(name: str, value: Any, wanted: str, message: str) -> InvalidField:
     """Put the place inside of a list or object, which msgspec tells, behind the member's name."""
     found = re.fullmatch(r"(?:Expected )?(.*) - at `\$([.\[].*)`", message)
-    return InvalidField(f"{name}{found[2]}", value, found[1]) if found else InvalidField(name, value, wanted)
+    kind = next((kind for words, kind in _KINDS.items() if words in message), InvalidField)
+    return kind(f"{name}{found[2]}", value, found[1]) if found else kind(name, value, wanted)
+
+
+# What msgspec says of a value that is not even of the right kind.
+_KINDS: Final = {
+    ", got `": WrongType,
+    " matching regex ": WrongFormat,
+    "RFC3339": WrongFormat,
+    "with a timezone": WrongFormat,
+}
 
 
 def describe(node: inspect.Type) -> str:
@@ -192,7 +212,7 @@ def _bounds(node: Any) -> str:
     if low is not None and high is not None:
         return f" from {low} to {high}"
     if low is not None:
-        return f" of at least {low}"
+        return f" of at least {low}" + (f" and below {node.lt}" if node.lt is not None else "")
     return f" of at most {high}" if high is not None else ""
 
 

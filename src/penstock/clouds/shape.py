@@ -8,7 +8,9 @@ whatever their case, and what is missing or null becomes the type's zero. `Resul
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any, Final, TypeVar, get_args, get_origin
 
@@ -27,6 +29,11 @@ def as_decimals(places: int) -> Meta:
     return Meta(extra={"as text": f"{{:.{places}f}}"})
 
 
+def as_time(unit: str) -> Meta:
+    """Mark a time that travels in UTC, cut to whole "seconds" or "milliseconds": 2026-03-01T12:00:00Z."""
+    return Meta(extra={"as time": unit})
+
+
 def also(wire_name: str) -> Meta:
     """Mark a member that is sent under a second name too; reading takes the first."""
     return Meta(extra={"also": wire_name})
@@ -36,13 +43,14 @@ class _Plan(Struct, frozen=True):
     """What to change in the builtins of one Struct type; empty where nothing is."""
 
     texts: tuple[tuple[str, str], ...] = ()  # wire name, format
+    times: tuple[tuple[str, str], ...] = ()  # wire name, unit
     copies: tuple[tuple[str, str], ...] = ()  # wire name, second name
     inner: tuple[tuple[str, _Plan], ...] = ()  # wire name of a Struct or a list of them
 
 
 def encode(result: Struct) -> dict[str, Any]:
-    """Return a result as plain dicts and lists, ready for the envelope."""
-    plain: dict[str, Any] = msgspec.to_builtins(result)
+    """Return a result, or any Struct of these marks, as plain dicts and lists, ready for the envelope."""
+    plain: dict[str, Any] = msgspec.to_builtins(result, builtin_types=(datetime,))
     _apply(_plan(type(result)), plain)
     return plain
 
@@ -55,25 +63,35 @@ def _apply(plan: _Plan, plain: Any) -> None:
         for name, form in plan.texts:
             if plain.get(name) is not None:
                 plain[name] = form.format(plain[name])
+        for name, unit in plan.times:
+            if plain.get(name) is not None:
+                plain[name] = format_time(plain[name], unit)
         for name, second in plan.copies:
             plain[second] = plain[name]
         for name, inner in plan.inner:
             _apply(inner, plain.get(name))
 
 
+def format_time(at: datetime, unit: str) -> str:
+    """Return an aware time in RFC 3339, in UTC, cut to its unit."""
+    return at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec=unit) + "Z"
+
+
 @cache
 def _plan(struct: type[Struct]) -> _Plan:
-    texts, copies, inner = [], [], []
+    texts, times, copies, inner = [], [], [], []
     for field in msgspec.structs.fields(struct):
         found = extras(field.type)
         if "as text" in found:
             texts.append((field.encode_name, found["as text"]))
+        if "as time" in found:
+            times.append((field.encode_name, found["as time"]))
         if "also" in found:
             copies.append((field.encode_name, found["also"]))
         nested = _struct_inside(field.type)
         if nested is not None and _plan(nested) != _Plan():
             inner.append((field.encode_name, _plan(nested)))
-    return _Plan(tuple(texts), tuple(copies), tuple(inner))
+    return _Plan(tuple(texts), tuple(times), tuple(copies), tuple(inner))
 
 
 def _struct_inside(hint: Any) -> type[Struct] | None:
@@ -107,6 +125,8 @@ def _mended(value: Any, node: inspect.Type) -> Any:
     if isinstance(node, inspect.ListType):
         items = value if isinstance(value, list) else [] if value in (None, "") else [value]
         return [_mended(each, node.item_type) for each in items]
+    if isinstance(node, inspect.DateTimeType):
+        return _mended_time(value)
     return _mended_number(value, node) if isinstance(node, inspect.IntType | inspect.FloatType) else _text(value, node)
 
 
@@ -134,6 +154,14 @@ def _mended_number(value: Any, node: inspect.IntType | inspect.FloatType) -> Any
         except (ValueError, OverflowError):
             return value
     return value
+
+
+def _mended_time(value: Any) -> Any:
+    # Volcengine's older samples have times without a zone; its documents say that all are in UTC.
+    return f"{value}Z" if isinstance(value, str) and _WITHOUT_ZONE.fullmatch(value) else value
+
+
+_WITHOUT_ZONE: Final = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?", re.ASCII)
 
 
 def _text(value: Any, node: inspect.Type) -> Any:

@@ -18,7 +18,7 @@ from penstock.domain import enforcement
 from penstock.domain.live import Live
 from penstock.errors import ConfigError, InvalidField, NotFound
 from penstock.model import is_name
-from penstock.storage.rows import AccessKey, Account, Domain, DomainKind, Seed, UrlSigning, Vhost
+from penstock.storage.rows import AccessKey, Account, Domain, DomainKind, RecordAlways, Seed, UrlSigning, Vhost
 
 CREDENTIALS: Final = "credentials.toml"
 _ALPHABET: Final = string.ascii_letters + string.digits
@@ -72,6 +72,7 @@ def _vhost_of(account: str, vhost: settings.Vhost) -> Vhost:
         publish_auth=vhost.publish_auth,
         publish_key=vhost.publish_key,
         signing=UrlSigning(order=vhost.publish_sign_order, valid_s=vhost.publish_valid_s or None),
+        record=RecordAlways(vhost.record, vhost.record_apps, vhost.record_one_file),
     )
 
 

@@ -13,10 +13,10 @@ from typing import Final
 from penstock.domain import enforcement
 from penstock.domain.caller import Caller
 from penstock.domain.live import Live
-from penstock.domain.registry import require_app
+from penstock.domain.places import domain_of_own
 from penstock.errors import Banned, InvalidField, LinkError, NotBanned, NotOnAir, Unavailable, Unchanged
 from penstock.link.messages import EndReason
-from penstock.model import StreamId, is_name
+from penstock.model import StreamId
 from penstock.storage.rows import Ban
 
 MAX_BAN: Final = timedelta(days=90)  # KLS's limit, and what a ban without an end gets
@@ -51,7 +51,7 @@ async def ban(
         raise InvalidField("until", f"{end:%Y-%m-%dT%H:%M:%SZ}", wanted)
     if len(reason) > MAX_REASON:
         raise InvalidField("reason", f"{reason[:20]}... ({len(reason)})", f"at most {MAX_REASON} characters")
-    domain = _of_caller(live, caller, stream, push_domain)
+    domain = domain_of_own(live, caller, stream, push_domain)
     _refuse_echo(live.bans.find(stream, now), end, now)
     caller.about_to_act()
     made = await live.store.put_ban(
@@ -80,7 +80,7 @@ async def resume(live: Live, caller: Caller, stream: StreamId, *, push_domain: s
         InvalidField, UnknownVhost, UnknownDomain: as for `ban`.
     """
     now = live.clock.now()
-    _of_caller(live, caller, stream, push_domain)
+    domain_of_own(live, caller, stream, push_domain)
     if live.bans.find(stream, now) is None:
         raise NotBanned(f"{stream} is not banned")
     caller.about_to_act()
@@ -101,7 +101,7 @@ async def kick(live: Live, caller: Caller, stream: StreamId, *, reason: str = ""
         Unavailable: there is no engine that could.
         InvalidField, UnknownVhost, UnknownDomain: as for `ban`.
     """
-    _of_caller(live, caller, stream, push_domain)
+    domain_of_own(live, caller, stream, push_domain)
     if live.sessions.holder(stream) is None:
         raise NotOnAir(f"nobody publishes {stream}")
     caller.about_to_act()
@@ -120,7 +120,7 @@ def find(live: Live, caller: Caller, stream: StreamId, *, push_domain: str = "")
     Raises:
         InvalidField, UnknownVhost, UnknownDomain: as for `ban`.
     """
-    _of_caller(live, caller, stream, push_domain)
+    domain_of_own(live, caller, stream, push_domain)
     return live.bans.find(stream, live.clock.now())
 
 
@@ -132,17 +132,6 @@ def refuse_banned(live: Live, stream: StreamId) -> None:
     if found is not None:
         why = f": {found.reason}" if found.reason else ""
         raise Banned(f"{stream} is banned until {found.until:%Y-%m-%dT%H:%M:%SZ}{why}")
-
-
-def _of_caller(live: Live, caller: Caller, stream: StreamId, push_domain: str) -> str:
-    """See that the stream can be the caller's; return the domain that its ban shows under."""
-    vhost = live.registry.vhost_of(caller.account, stream.vhost)
-    require_app(vhost, stream.app)
-    if not is_name(stream.stream):
-        raise InvalidField("stream", stream.stream, "a name: letters, digits, '_', '.' or '-', 255 at most")
-    if push_domain:
-        return live.registry.push_domain(vhost.name, push_domain).name
-    return live.registry.domain_for(vhost.name, "push", "")
 
 
 def _refuse_echo(found: Ban | None, end: datetime, now: datetime) -> None:

@@ -7,10 +7,11 @@ import logging
 from collections.abc import Callable, Coroutine
 from datetime import datetime
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
-from penstock.domain import admission, bans, enforcement, records
+from penstock.domain import admission, bans, enforcement, recording_schedule, records
 from penstock.domain.live import Live
+from penstock.domain.recorder_link import RecorderLink
 from penstock.domain.sessions import Session
 from penstock.errors import DomainError, LinkError
 from penstock.link.channel import Channel
@@ -36,6 +37,8 @@ from penstock.link.messages import (
     UsageTaken,
     Welcome,
 )
+from penstock.link.recording import FileBegan, FileEnded, FileRemoved, RecordingTold
+from penstock.link.relaying import RelayOrder, RelayTold, StartRelay, StopRelay
 from penstock.model import StreamId
 from penstock.storage.base import Records
 from penstock.storage.rows import SessionEnd, SessionRow
@@ -46,8 +49,18 @@ log = logging.getLogger("penstock.control")
 DROP_TIMEOUT_S: Final = 5.0
 
 
+class RelayEars(Protocol):
+    """Who is told of relays (`relays.running`)."""
+
+    def greeted(self, known: tuple[str, ...]) -> None: ...
+
+    def told(self, told: RelayTold) -> None: ...
+
+    def lost(self) -> None: ...
+
+
 class EngineLink:
-    """Speaks for control to the engine; implements `domain.live.Engine`."""
+    """Speaks for control to the engine; implements `domain.live.Engine` and `relays.running.RelayEngine`."""
 
     def __init__(self) -> None:
         self.connected = asyncio.Event()  # set while an engine has said Hello
@@ -59,6 +72,8 @@ class EngineLink:
         self._last_command = 0
         self._is_keeping = True  # so far, all that this connection told was written down
         self._tasks: set[asyncio.Task[None]] = set()
+        self.relays: RelayEars | None = None
+        self.recorder = RecorderLink()
 
     def attach(self, channel: Channel, live: Live, on_lost: Callable[[], None] = lambda: None) -> None:
         """Take over a fresh connection; `on_lost` is called when it is gone."""
@@ -92,6 +107,14 @@ class EngineLink:
         if self._channel is not None:
             self._channel.send(Welcome(VERSION, live.registry.names(), live.rules.default_vhost))
 
+    def start_relay(self, order: RelayOrder) -> None:
+        if self._channel is not None:
+            self._channel.send(StartRelay(order))
+
+    def stop_relay(self, id: str) -> None:
+        if self._channel is not None:
+            self._channel.send(StopRelay(id))
+
     def _receive(self, live: Live, message: AnyMessage) -> None:
         match message:
             case Hello():
@@ -120,6 +143,11 @@ class EngineLink:
                 waiting = self._drops.get(command)
                 if waiting is not None and not waiting.done():
                     waiting.set_result(epoch)
+            case RelayTold():
+                if self.relays is not None:
+                    self.relays.told(message)
+            case RecordingTold() | FileBegan() | FileEnded() | FileRemoved():
+                self.recorder.receive(live, message)
             case _:
                 log.error("the link brought a %s, which an engine does not send", type(message).__name__)
 
@@ -194,7 +222,11 @@ class EngineLink:
         self._lost(live, lost, "the engine does not know it")
         self.tell_vhosts(live)
         self.connected.set()
+        if self._channel is not None:
+            self.recorder.greet(live, hello, self._channel)
         self._work(enforcement.enforce(live))
+        if self.relays is not None:
+            self.relays.greeted(hello.relays)
         on_air = len(hello.on_air)
         # At a server's first start there is nothing to tell.
         log.log(logging.INFO if on_air else logging.DEBUG, "engine %s connected, on air: %d", hello.engine[:8], on_air)
@@ -228,6 +260,8 @@ class EngineLink:
             return await self._refuse(live, asked, error)
         row = records.row_of(session)
         await live.journal.put(lambda store: store.admit_session(row))
+        # Said to the engine before the answer, so that no frame comes before it.
+        await recording_schedule.record_always(live, session)
         try:
             # While that was written the stream may have been banned, and its publisher looked for in vain.
             bans.refuse_banned(live, asked.stream)
@@ -264,10 +298,13 @@ class EngineLink:
     def _lose(self, live: Live, why: str) -> None:
         self._channel = None
         self.connected.clear()
+        self.recorder.lose(live)
         sessions = live.sessions.engine_lost()
         # An engine that is told to end ends its sessions first, and leaves none.
         log.log(logging.WARNING if sessions else logging.DEBUG, "the engine is lost: %s", why)
         self._lost(live, sessions, why)
+        if self.relays is not None:
+            self.relays.lost()
         for waiting in self._drops.values():
             if not waiting.done():
                 waiting.set_exception(LinkError(f"the engine is lost: {why}"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from msgspec import Struct
 
@@ -15,10 +15,11 @@ class Filter(Struct, frozen=True, kw_only=True):
     """Which publishes: `since` <= time < `until`; an empty text matches everything."""
 
     account: str
-    vhost: str
+    vhost: str = ""
     app: str = ""
     push_domain: str = ""
     stream: str = ""
+    stream_part: str = ""  # a piece of the stream's name; of sessions alone
     since: datetime
     until: datetime
     newest_first: bool = True
@@ -26,10 +27,13 @@ class Filter(Struct, frozen=True, kw_only=True):
     limit: int | None = None
 
 
-async def sessions(live: Live, which: Filter) -> Page[SessionRow]:
-    """Sessions that are over, in the order of their beginning."""
+async def sessions(live: Live, which: Filter, *, by: Literal["began_at", "ended_at"] = "began_at") -> Page[SessionRow]:
+    """Sessions that are over, in the order of their beginning or end, which is the time that is compared."""
     await live.journal.written()
-    return await live.store.history(HistoryQuery(push_domain=which.push_domain or None, **_common(which)))
+    query = HistoryQuery(
+        by=by, push_domain=which.push_domain or None, stream_part=which.stream_part or None, **_common(which)
+    )
+    return await live.store.history(query)
 
 
 async def refusals(live: Live, which: Filter) -> Page[Refusal]:
@@ -44,7 +48,7 @@ def _common(which: Filter) -> dict[str, Any]:
         "since": which.since,
         "until": which.until,
         "account": which.account,
-        "vhost": which.vhost,
+        "vhost": which.vhost or None,
         "app": which.app or None,
         "stream": which.stream or None,
         "newest_first": which.newest_first,

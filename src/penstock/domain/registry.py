@@ -23,6 +23,7 @@ class Registry:
         self.keys: dict[str, AccessKey] = {}
         self.vhosts: dict[str, Vhost] = {}
         self._domains: dict[str, list[Domain]] = {}  # of each vhost, in the order of their ids
+        self._vhost_at: dict[str, str] = {}  # by the name of any domain
 
     async def load(self, records: Records) -> None:
         """Take over what the store has."""
@@ -34,6 +35,7 @@ class Registry:
         self._domains = {vhost.name: [] for vhost in vhosts}
         for domain in domains:
             self._domains[domain.vhost].append(domain)
+        self._vhost_at = {domain.name: domain.vhost for domain in domains}
 
     def find_key(self, access_key: str) -> AccessKey | None:
         return self.keys.get(access_key)
@@ -63,11 +65,28 @@ class Registry:
             raise UnknownDomain(f"vhost {vhost} has no push domain {name[:80]!r}")
         return found
 
+    def domain_of(self, account: str, name: str) -> Domain:
+        """A domain of the account, by its name alone; the push domain where one to play from has the same name.
+
+        Raises:
+            UnknownDomain: it has no such domain.
+        """
+        name = name.lower()
+        owned = [domains for vhost, domains in self._domains.items() if self.account_of(vhost) == account]
+        found = [domain for domains in owned for domain in domains if domain.name == name]
+        if not found:
+            raise UnknownDomain(f"account {account} has no domain {name[:80]!r}")
+        return next((domain for domain in found if domain.kind == "push"), found[0])
+
     def domain_for(self, vhost: str, kind: Literal["push", "pull"], host: str) -> str:
         """The domain that something on this host counts under: that one, or the vhost's first; empty if it has none."""
         names = [domain.name for domain in self.domains(vhost, kind)]
         host = host.lower()
         return host if host in names else next(iter(names), "")
+
+    def vhost_at(self, host: str) -> Vhost | None:
+        """The vhost that has `host` as a domain of either kind, whoever's it is."""
+        return self.vhosts.get(self._vhost_at.get(host.lower(), ""))
 
     def account_of(self, vhost: str) -> str:
         """Who owns a vhost; empty for one that does not exist."""

@@ -74,6 +74,7 @@ class Tallies:
         self.rate_limited = Counts()  # by cloud
         self.writes_s = Histogram(WRITE_BOUNDS_S)
         self.failed_writes = 0
+        self.recordings_failed = 0
 
     def wrote(self, seconds: float, is_kept: bool) -> None:
         """A write was asked for so long ago, and is durable now or has failed."""

@@ -63,6 +63,10 @@ class VhostTable:
         }
         self._default = default
 
+    def has_domain(self, host: str) -> bool:
+        """True for a host, in lower case, that is a domain of any vhost."""
+        return host in self._by_domain
+
     def locate(self, target: Target) -> StreamId:
         """The stream that `target` means.
 

@@ -19,10 +19,12 @@ from msgspec import Struct
 from penstock.engine.addressing import Target, VhostTable, without_values
 from penstock.engine.hub import Hub
 from penstock.engine.publication import Publication
+from penstock.engine.recording.desk import RecordingDesk
 from penstock.engine.relaying.relays import Relays
 from penstock.engine.stream import Later, Timer
 from penstock.engine.usage import UsageMeter
 from penstock.errors import BadParameters, Unavailable
+from penstock.link import recording
 from penstock.link.channel import Channel
 from penstock.link.messages import (
     VERSION,
@@ -71,13 +73,23 @@ class _Question(Struct, eq=False):
 class ControlLink:
     """Speaks for one engine to whichever control process is there."""
 
-    def __init__(self, hub: Hub, meter: UsageMeter, clock: Clock, later: Later, admission_timeout_s: float) -> None:
+    def __init__(
+        self,
+        hub: Hub,
+        meter: UsageMeter,
+        clock: Clock,
+        later: Later,
+        admission_timeout_s: float,
+        recordings: RecordingDesk | None = None,
+    ) -> None:
+        """Without `recordings` it is an engine that records nothing, and says so to nobody."""
         self.engine = uuid.uuid4().hex
         self._hub = hub
         self._meter = meter
         self._clock = clock
         self._later = later
         self._admission_timeout_s = admission_timeout_s
+        self._recordings = recordings
         self._channel: Channel | None = None
         self._welcomed = False
         self._questions: dict[int, _Question] = {}
@@ -98,11 +110,14 @@ class ControlLink:
             log.warning("a new control process connected; the link to the old one is closed")
             self._channel.close()
         self._channel, self._welcomed = channel, False
+        if self._recordings is not None:
+            self._recordings.detach()
         channel.on_message = lambda message: self._receive(channel, message)
         channel.on_lost = lambda why: self._lose(channel, why)
         ended = tuple(told.lease.epoch for told in self._untold if isinstance(told, Ended))
+        recordings = self._recordings.ids if self._recordings is not None else ()
         relays = self._relays.ids if self._relays is not None else ()
-        channel.send(Hello(VERSION, self.engine, self._hub.on_air(), ended, os.getpid(), relays=relays))
+        channel.send(Hello(VERSION, self.engine, self._hub.on_air(), ended, os.getpid(), recordings, relays))
 
     def close(self) -> None:
         """Hand over the last usage and close the link; what was sent before still arrives."""
@@ -223,6 +238,8 @@ class ControlLink:
         self._hub.sample()
         if self._welcomed:
             self._send(Stats(self._hub.stats()))
+            if self._recordings is not None:
+                self._recordings.tell_states()
             if self._relays is not None:
                 self._relays.tell_numbers()
 
@@ -270,6 +287,14 @@ class ControlLink:
             case Drop():
                 epoch = self._hub.drop(message.stream, message.reason, message.detail)
                 self._send(Dropped(message.command, epoch))
+            case (
+                recording.Record()
+                | recording.StopRecording()
+                | recording.Inspect()
+                | recording.RemoveFile()
+                | recording.FilesNoted()
+            ) if self._recordings is not None:
+                self._recordings.receive(message)
             case StartRelay() | StopRelay() if self._relays is not None:
                 self._relays.obey(message)
             case _:
@@ -291,6 +316,8 @@ class ControlLink:
             self._send(usage)
         for question in list(self._questions.values()):
             self._put(question)
+        if self._recordings is not None:
+            self._recordings.attach(self._send)
         if self._relays is not None:
             self._relays.tell_all()
 
@@ -298,6 +325,8 @@ class ControlLink:
         if channel is self._channel:
             log.warning("the link to control is lost: %s; streams go on", why)
             self._channel, self._welcomed = None, False
+            if self._recordings is not None:
+                self._recordings.detach()
 
 
 def _about(lease: Lease) -> dict[str, str]:

@@ -10,6 +10,7 @@ from typing import Final, Protocol
 from msgspec import Struct
 
 from penstock.engine.addressing import VhostTable
+from penstock.engine.following import Follower, Followers, start
 from penstock.engine.formats import Format
 from penstock.engine.outlet import Outlet
 from penstock.engine.publication import Publication, Publisher
@@ -84,6 +85,7 @@ class Hub:
         self._later = later
         self._places: dict[StreamId, _Place] = {}
         self._listener: Listener | None = None
+        self._followers = Followers()
         self.is_draining = False
         self._shelf = Shelf(policy.segments.total_bytes)
         self._next_segment = 0  # above every number that a segment of a stream that went had
@@ -100,6 +102,11 @@ class Hub:
             return None
         publication = place.publication
         return Holder(publication.lease.epoch, round(self._clock.monotonic() - publication.media_at_s, 3))
+
+    def publication(self, stream_id: StreamId) -> Publication | None:
+        """What is published as `stream_id` now."""
+        place = self._places.get(stream_id)
+        return place.publication if place else None
 
     def begin(
         self, lease: Lease, publisher: Publisher, client: Client, domain: str, *, replaces: int | None = None
@@ -141,6 +148,7 @@ class Hub:
             now_s=now_s,
             start_ms=start_ms,
         )
+        self._followers.begin(stream, lease)
         if self._listener is not None:
             self._listener.began(place.publication)
         return place.publication
@@ -166,16 +174,16 @@ class Hub:
             return None
         # Cut first: whoever is thrown out sends nothing more while the rest is put in order.
         publication.publisher.cut(reason, detail)
-        last = self._take_off(place, publication)
+        last = self._take_off(place, publication, reason)
         # Told last: whoever hears of it finds every socket closed, and does not hold that up.
         self._close_players(place, str(reason), at_once=True)
         self._tell_end(publication, reason, detail, last)
         return publication.lease.epoch
 
     def _finish(self, place: _Place, publication: Publication, reason: EndReason, detail: str) -> None:
-        self._tell_end(publication, reason, detail, self._take_off(place, publication))
+        self._tell_end(publication, reason, detail, self._take_off(place, publication, reason))
 
-    def _take_off(self, place: _Place, publication: Publication) -> StreamStats:
+    def _take_off(self, place: _Place, publication: Publication, reason: EndReason) -> StreamStats:
         """Nobody publishes here any more; return what is to be said of the session that did."""
         now_s = self._clock.monotonic()
         publication.facts.sample(now_s)
@@ -184,11 +192,28 @@ class Hub:
         place.ended_at_s = now_s
         if place.segmenter is not None:
             place.segmenter.pause()
+        self._followers.end(place.stream, reason)
         return last
 
     def _tell_end(self, publication: Publication, reason: EndReason, detail: str, last: StreamStats) -> None:
         if self._listener is not None:
             self._listener.ended(publication.lease, reason, detail, self._clock.now(), last)
+
+    # Following
+
+    def follow(self, stream_id: StreamId, follower: Follower) -> None:
+        """Have `follower` read every session of a stream: the one on air, from its cached GOP on, and all to come."""
+        self._followers.add(stream_id, follower)
+        place = self._places.get(stream_id)
+        if place is not None and place.publication is not None:
+            start(follower, place.stream, place.publication.lease)
+
+    def unfollow(self, stream_id: StreamId, follower: Follower) -> None:
+        """It reads no more; what was sent up to now it has. The session goes on, and is not said to have ended."""
+        self._followers.remove(stream_id, follower)
+        place = self._places.get(stream_id)
+        if place is not None:
+            place.stream.unfollow(follower)
 
     # Playing
 

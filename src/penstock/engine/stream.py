@@ -239,6 +239,11 @@ class Stream:
         return bool(self._readers)
 
     def unfollow(self, reader: Reader) -> None:
+        """It gets what was added up to now, and nothing more."""
+        if reader not in self._readers:
+            return
+        if self._batch.packets:
+            reader.take(self._batch.packets)
         self._readers = tuple(other for other in self._readers if other is not reader)
 
     def _opening_now(self) -> Opening:

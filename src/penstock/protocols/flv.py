@@ -78,6 +78,12 @@ def tag(kind: int, dts_ms: int, payload: bytes | bytearray | memoryview) -> byte
     return bytes(buffer)
 
 
+def retimed(whole_tag: bytes | bytearray, dts_ms: int) -> bytes:
+    """Return a copy of a whole tag that is at another time."""
+    time = (dts_ms & 0xFFFFFF) << 8 | dts_ms >> 24 & 0xFF
+    return b"".join((whole_tag[:4], _TAG_SIZE.pack(time), memoryview(whole_tag)[8:]))
+
+
 class TagReader:
     """Reads an FLV stream's tags, holding no more than one unfinished tag.
 

@@ -18,7 +18,7 @@ from msgspec import Struct
 from penstock.engine.outlet import Buffer, Outlet
 from penstock.errors import NetworkRefused, PeerError, ProtocolError
 from penstock.model import Clock
-from penstock.net.guard import Guard
+from penstock.net.guard import Address, Guard
 from penstock.net.urls import Url
 from penstock.servers.dialing import dial
 from penstock.servers.wire import Wire
@@ -44,9 +44,17 @@ class Exchange:
     """What all calls share: the guard, roots of trust, one buffer to read into, and the calls themselves."""
 
     def __init__(
-        self, guard: Guard, policy: CallPolicy, clock: Clock, make_context: Callable[[], ssl.SSLContext]
+        self,
+        guard: Guard,
+        policy: CallPolicy,
+        clock: Clock,
+        make_context: Callable[[], ssl.SSLContext],
+        own_door: Callable[[Url], Address | None] = lambda url: None,
     ) -> None:
-        """`make_context` is called when the first peer is in TLS: reading all roots takes 30 ms."""
+        """`make_context` is called when the first peer is in TLS: reading all roots takes 30 ms.
+
+        `own_door` tells where this server itself listens for what a URL names; None where that is another server.
+        """
         self.guard = guard
         self.policy = policy
         self.clock = clock
@@ -55,6 +63,7 @@ class Exchange:
         self.view = memoryview(self.buffer)
         self.calls: set[OutgoingCall] = set()
         self._make_context = make_context
+        self.own_door = own_door
 
     @cached_property
     def context(self) -> ssl.SSLContext:
@@ -195,6 +204,7 @@ class OutgoingCall:
                 lambda: exchange.context,
                 policy.connect_timeout_s,
                 policy.notsent_lowat_bytes,
+                exchange.own_door(url),
             )
         except (NetworkRefused, PeerError, ProtocolError) as error:
             self.fail(str(error))

@@ -20,8 +20,17 @@ LEAST_S: Final = 2.0
 _TCP_NOTSENT_LOWAT: Final = getattr(socket, "TCP_NOTSENT_LOWAT", 25)
 
 
-async def dial(guard: Guard, url: Url, tls: Callable[[], ssl.SSLContext], within_s: float, lowat_bytes: int) -> Wire:
+async def dial(
+    guard: Guard,
+    url: Url,
+    tls: Callable[[], ssl.SSLContext],
+    within_s: float,
+    lowat_bytes: int,
+    own_door: Address | None = None,
+) -> Wire:
     """Return a connected wire to the host of `url`; its addresses are tried in their order.
+
+    With `own_door` it is this server itself that is meant: nobody is asked for its name, and no TLS is needed.
 
     Raises:
         NetworkRefused: the guard lets nobody get there.
@@ -29,11 +38,11 @@ async def dial(guard: Guard, url: Url, tls: Callable[[], ssl.SSLContext], within
     """
     try:
         async with asyncio.timeout(within_s):
-            addresses = await guard.resolve_async(url.host, url.port)
+            addresses = [own_door] if own_door is not None else await guard.resolve_async(url.host, url.port)
             connection = await _connect_to_one(addresses, max(LEAST_S, within_s / len(addresses)))
             try:
                 _tune(connection, lowat_bytes)
-                if not url.is_tls:
+                if own_door is not None or not url.is_tls:
                     return PlainWire(connection)
                 return TlsWire(await _shake_hands(connection, tls(), url.host))
             except BaseException:

@@ -14,7 +14,6 @@ no request for HLS is HTTP-FLV's, and the connection's last one.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from typing import Final
 
 import h11
@@ -26,7 +25,7 @@ from penstock.engine.viewers import SESSION_RULE, Viewer, Viewers
 from penstock.errors import BadParameters, HttpError, LimitExceeded
 from penstock.link.messages import EndReason
 from penstock.protocols.hls import init_name, multivariant_playlist, segment_name
-from penstock.servers.door import Connection, Door
+from penstock.servers.door import Door
 from penstock.servers.httpflv import (
     CORS,
     PREFLIGHT,
@@ -50,6 +49,7 @@ _M3U8, _MP4 = "application/vnd.apple.mpegurl", "video/mp4"
 # A playlist is another one at each look, and the first one is one player's own; what has a number stays.
 _CHANGES, _OWN, _STAYS = "no-cache", "no-store", "public, max-age=3600, immutable"
 _NUMBERED: Final = re.compile(r"(?:([0-9]{1,18})\.m4s|init-([0-9]{1,18})\.mp4)", re.ASCII)
+NO_SUCH_PATH: Final = "no such path; streams are at /APP/STREAM, /APP/STREAM.flv and /APP/STREAM.m3u8"
 _NOTHING_YET: Final = "HLS carries H.264, HEVC, AV1, AAC and MP3; nothing of that has come yet"
 
 
@@ -63,8 +63,8 @@ class Ask(Struct, frozen=True):
     agent: str
 
 
-class HttpConnection(HttpFlvConnection):
-    """One HTTP client: requests for HLS one after the other, or one for HTTP-FLV."""
+class HlsConnection(HttpFlvConnection):
+    """One HTTP client that asks for HLS, request after request, or once for HTTP-FLV."""
 
     __slots__ = ("_counted_bytes", "_is_begun", "_is_busy", "_keeps", "_unread", "_viewer", "_viewers", "_waits_for")
 
@@ -145,15 +145,19 @@ class HttpConnection(HttpFlvConnection):
             self.send(PREFLIGHT)
             self.finish()
             return
+        self._take_up(request)
+        try:
+            self._serve_hls(ask)
+        except BadParameters as error:
+            self._refuse(404, str(error), with_body=ask.has_body)
+
+    def _take_up(self, request: Request) -> None:
+        """What comes behind `request` waits for its answer, if the connection stays for more."""
         self._is_busy = True
         self._keeps = not request.is_last
         if request.is_last:
             # What follows is nobody's to read.
             self._unread.clear()
-        try:
-            self._serve_hls(ask)
-        except BadParameters as error:
-            self._refuse(ask, 404, str(error))
 
     # Serving
 
@@ -167,18 +171,18 @@ class HttpConnection(HttpFlvConnection):
             self._hub.vhosts.locate(ask.target)
             self._when_ready(ask, None)
         elif viewer is None or (viewer.stream.app, viewer.stream.stream) != (ask.target.app, ask.target.name):
-            self._refuse(ask, 404, "no such session")
+            self._refuse(404, "no such session", with_body=ask.has_body)
         elif ask.file == PLAYLIST:
             self._when_ready(ask, viewer)
         elif viewer.is_gone:
-            self._refuse(ask, 410, "the session was ended")
+            self._refuse(410, "the session was ended", with_body=ask.has_body)
         else:
             self._send_numbered(ask, viewer)
 
     def _begin_session(self, ask: Ask) -> None:
         stream = self._hub.vhosts.locate(ask.target)
         if not self._hub.is_playable(stream):
-            self._refuse(ask, 404, f"{stream} is not on air")
+            self._refuse(404, f"{stream} is not on air", with_body=ask.has_body)
         elif not ask.has_body:
             # Whoever only looks is no player, and there may be nothing to tell the length of yet.
             self._respond(None, _head(200, _M3U8, _OWN, None, keeps=self._keeps))
@@ -201,7 +205,7 @@ class HttpConnection(HttpFlvConnection):
         return is_answered
 
     def _give_up(self, ask: Ask) -> None:
-        self._refuse(ask, 404, _NOTHING_YET if self._waits_for else "the stream is not on air")
+        self._refuse(404, _NOTHING_YET if self._waits_for else "the stream is not on air", with_body=ask.has_body)
         self._go_on()
 
     def _look(self, ask: Ask) -> bool:
@@ -209,20 +213,20 @@ class HttpConnection(HttpFlvConnection):
         try:
             viewer = self._waits_for = self._waits_for or self._open(ask)
         except LimitExceeded as error:
-            self._refuse(ask, 429, str(error))
+            self._refuse(429, str(error), with_body=ask.has_body)
             return True
         except BadParameters as error:
-            self._refuse(ask, 404, str(error))
+            self._refuse(404, str(error), with_body=ask.has_body)
             return True
         if viewer is None:
             return False
         segmenter = viewer.segmenter
         if viewer.is_gone:
-            self._refuse(ask, 410, "the session was ended")
+            self._refuse(410, "the session was ended", with_body=ask.has_body)
         elif segmenter.is_ready:
             self._send_playlist(ask, viewer)
         elif segmenter.is_ended:
-            self._refuse(ask, 404, _NOTHING_YET)
+            self._refuse(404, _NOTHING_YET, with_body=ask.has_body)
         else:
             return False
         return True
@@ -245,19 +249,19 @@ class HttpConnection(HttpFlvConnection):
         body = viewer.segmenter.segment(int(segment)) if segment else viewer.segmenter.init(int(init))
         name = segment_name(int(segment)) if segment else init_name(int(init))
         if body is None or name != ask.file:
-            self._refuse(ask, 404, "no such segment, or not any more")
+            self._refuse(404, "no such segment, or not any more", with_body=ask.has_body)
             return
         head = _head(200, _MP4, _STAYS, len(body), keeps=self._keeps)
         self._respond(viewer, head, body if ask.has_body else b"")
 
     # Answering
 
-    def _refuse(self, ask: Ask, status: int, why: str) -> None:
+    def _refuse(self, status: int, why: str, *, with_body: bool) -> None:
         # Who never played anything here does not keep its place for being wrong.
         self._keeps = self._keeps and not self._pending
         body = f"{why}\n".encode("ascii", "replace")
         head = _head(status, "text/plain", _OWN, len(body), keeps=self._keeps)
-        self._respond(None, head + body if ask.has_body else head)
+        self._respond(None, head + body if with_body else head)
 
     def _respond(self, viewer: Viewer | None, head: bytes, body: bytes = b"") -> None:
         self._viewers.wait_no_more(self)
@@ -344,11 +348,6 @@ def read_ask(request: Request) -> Ask | None:
             return Ask(Target(authority, app, name.removesuffix(".m3u8"), (query,)), "", "", has_body, agent)
         case ["", app, name, session, file]:
             if not SESSION_RULE.fullmatch(session) or (file != PLAYLIST and not _NUMBERED.fullmatch(file)):
-                raise HttpError(404, "no such path; streams are at /APP/STREAM.flv and /APP/STREAM.m3u8")
+                raise HttpError(404, NO_SUCH_PATH)
             return Ask(Target(authority, app, name, (query,)), session, file, has_body, agent)
     return None
-
-
-def http_connection(hub: Hub, viewers: Viewers) -> Callable[[Door, Wire, str, int], Connection]:
-    """What an HTTP door makes of each socket."""
-    return lambda door, wire, address, port: HttpConnection(hub, viewers, door, wire, address, port)

@@ -18,6 +18,16 @@ from datetime import datetime
 from typing import Protocol
 
 from penstock.model import StreamId
+from penstock.storage.recordings import (
+    FileEnd,
+    FileSum,
+    RecordedFile,
+    Recording,
+    RecordingNote,
+    RecordingQuery,
+    StateWord,
+)
+from penstock.storage.relay_base import NoticeRecords, RelayRecords
 from penstock.storage.rows import (
     AccessKey,
     Account,
@@ -40,7 +50,7 @@ from penstock.storage.rows import (
 )
 
 
-class Records(Protocol):
+class Records(RelayRecords, NoticeRecords, Protocol):
     """All that can be asked, alone or inside a transaction.
 
     Raises:
@@ -200,6 +210,61 @@ class Records(Protocol):
 
     async def explained(self, request_id: str) -> ExplainEntry | None:
         """What is known of a request."""
+
+    # Recordings
+
+    async def add_recording(self, recording: Recording) -> Recording:
+        """Write it down; returns it with its number."""
+
+    async def note_recording(self, note: RecordingNote) -> None:
+        """Keep how it stands."""
+
+    async def end_recording(self, number: int, at: datetime, state: StateWord, why: str) -> bool:
+        """It is not wanted any more; False where that was so already, or there is none."""
+
+    async def find_recording(self, number: int) -> Recording | None:
+        """The recording of that number, wanted or over."""
+
+    async def recording_of(self, id: str) -> Recording | None:
+        """The recording that engines know by that id."""
+
+    async def wanted_recordings(self) -> list[Recording]:
+        """All that are not over, by their numbers."""
+
+    async def last_always(self, stream: StreamId) -> Recording | None:
+        """The latest recording of a stream that its vhost's settings made, wanted or over."""
+
+    async def recordings(self, query: RecordingQuery) -> Page[Recording]:
+        """Recordings, page by page, in the order in which their time begins."""
+
+    async def begin_file(self, file: RecordedFile) -> None:
+        """A file is being written; one of that path goes on, and has no end any more."""
+
+    async def end_file(self, end: FileEnd) -> None:
+        """A file has its end, and its facts."""
+
+    async def remove_file(self, recording: int, path: str, at: datetime) -> None:
+        """A file is gone from the disk; its row stays."""
+
+    async def find_file(self, number: int) -> RecordedFile | None:
+        """The file of that id, removed or not."""
+
+    async def files_of(self, recording: int) -> list[RecordedFile]:
+        """The files of a recording, removed ones too, in the order of their beginning."""
+
+    async def open_files(self) -> list[RecordedFile]:
+        """All files without an end."""
+
+    async def sum_files(self, recordings: Sequence[int]) -> dict[int, FileSum]:
+        """What the files of these recordings come to; one without files is not among them."""
+
+    async def files_to_remove(
+        self, ended_before: datetime | None, max_bytes: int | None, limit: int
+    ) -> list[RecordedFile]:
+        """Files that have ended, and have to go: by their age, or because all take more than `max_bytes`."""
+
+    async def secret(self, name: str) -> str:
+        """A random text of the server's own, made when it is first asked for."""
 
 
 class Store(Records, Protocol):

@@ -66,6 +66,17 @@ class UrlSigning(Struct, frozen=True):
     valid_s: int | None = None  # None: the URL's time is its end; a number: it is the moment of signing
 
 
+class RecordAlways(Struct, frozen=True):
+    """What of a vhost is recorded whenever it is on air."""
+
+    container: Literal["", "mp4", "flv", "hls"] = ""  # "": nothing
+    apps: tuple[str, ...] = ()  # (): every app
+    one_file: bool = False
+
+    def covers(self, app: str) -> bool:
+        return bool(self.container) and (not self.apps or app in self.apps)
+
+
 class Vhost(Row, frozen=True, kw_only=True):
     """Belongs to one account, for good: to hand it over, remove it and make it anew."""
 
@@ -77,6 +88,7 @@ class Vhost(Row, frozen=True, kw_only=True):
     publish_auth: PublishAuth = "none"
     publish_key: str = ""
     signing: UrlSigning = UrlSigning()
+    record: RecordAlways = RecordAlways()
     configured: bool = False
 
 
@@ -265,6 +277,10 @@ class Retention(Struct, frozen=True, kw_only=True):
     max_refusals: int | None = None
     explained_before: datetime | None = None
     max_explained: int | None = None
+    relayed_before: datetime | None = None  # relay tasks whose end was so long ago
+    noticed_before: datetime | None = None  # callbacks that do not wait any more
+    max_notices: int | None = None
+    recorded_before: datetime | None = None  # recordings that are over, and have no file any more
 
 
 class Swept(Struct, frozen=True, kw_only=True):
@@ -274,3 +290,6 @@ class Swept(Struct, frozen=True, kw_only=True):
     bans: int = 0
     refusals: int = 0
     explained: int = 0
+    relays: int = 0
+    notices: int = 0
+    recordings: int = 0

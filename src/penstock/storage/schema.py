@@ -11,9 +11,11 @@ from sqlalchemy import (
     Boolean,
     Column,
     Dialect,
+    Float,
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     Table,
     Text,
@@ -21,7 +23,9 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-from penstock.storage.rows import UrlSigning
+from penstock.storage.recordings import Gap
+from penstock.storage.relay_rows import Source, Tag, Watermark
+from penstock.storage.rows import RecordAlways, UrlSigning
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
@@ -127,6 +131,7 @@ vhosts = Table(
     Column("publish_auth", NAME, nullable=False),
     Column("publish_key", NAME, nullable=False),
     Column("signing", Json(UrlSigning), nullable=False),
+    Column("record", Json(RecordAlways), nullable=False),
     Column("configured", Boolean, nullable=False),
 )
 
@@ -223,10 +228,193 @@ explained = Table(
     Column("string_to_sign", Chars(4096), nullable=False),
 )
 
+recordings = Table(
+    "recordings",
+    metadata,
+    Column("number", RowNumber, primary_key=True),
+    Column("id", NAME, nullable=False, unique=True),
+    Column("vhost", NAME, nullable=False),
+    Column("app", NAME, nullable=False),
+    Column("stream", NAME, nullable=False),
+    Column("account", NAME, nullable=False),
+    Column("push_domain", NAME, nullable=False),
+    Column("container", NAME, nullable=False),
+    Column("one_file", Boolean, nullable=False),
+    Column("always", Boolean, nullable=False),
+    Column("from_at", UtcTime, nullable=False),
+    Column("until", UtcTime),
+    Column("made_at", UtcTime, nullable=False),
+    Column("access_key", NAME, nullable=False),
+    Column("cloud", NAME, nullable=False),
+    Column("asked", Json(dict[str, str]), nullable=False),
+    Column("state", NAME, nullable=False),
+    Column("error", OUTSIDE, nullable=False),
+    Column("next_try", UtcTime),
+    Column("began_at", UtcTime),
+    Column("ended_at", UtcTime),
+    Column("why", OUTSIDE, nullable=False),
+    Index("ix_recordings_by_account", "account", "from_at", "number"),
+    Index("ix_recordings_by_stream", "vhost", "app", "stream", "from_at", "number"),
+    Index("ix_recordings_ended_at", "ended_at"),
+    sqlite_autoincrement=True,  # a number is not given again
+)
+
+files = Table(
+    "recorded_files",
+    metadata,
+    Column("id", RowNumber, primary_key=True),
+    Column("recording", BigInteger, ForeignKey("recordings.number"), nullable=False),
+    Column("path", NAME, nullable=False),
+    Column("session", NAME, nullable=False),
+    Column("engine", NAME, nullable=False),
+    Column("began_at", UtcTime, nullable=False),
+    Column("ended_at", UtcTime),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("duration_ms", BigInteger, nullable=False),
+    Column("video", OUTSIDE, nullable=False),
+    Column("audio", OUTSIDE, nullable=False),
+    Column("gaps", Json(tuple[Gap, ...]), nullable=False),
+    Column("is_whole", Boolean, nullable=False),
+    Column("is_lost", Boolean, nullable=False),
+    Column("why", OUTSIDE, nullable=False),
+    Column("removed_at", UtcTime),
+    UniqueConstraint("recording", "path"),
+    Index("ix_recorded_files_ended_at", "ended_at"),
+    sqlite_autoincrement=True,  # a URL that was made for a file means no other one
+)
+
+# What the server signs with, made once.
+secrets = Table(
+    "secrets",
+    metadata,
+    Column("name", NAME, primary_key=True),
+    Column("value", NAME, nullable=False),
+)
+
 # Numbers that must outlive the rows they were taken from.
 marks = Table(
     "marks",
     metadata,
     Column("name", NAME, primary_key=True),
     Column("value", BigInteger, nullable=False),
+)
+
+relay_groups = Table(
+    "relay_groups",
+    metadata,
+    Column("account", NAME, primary_key=True),
+    Column("name", NAME, primary_key=True),
+    Column("project", OUTSIDE, nullable=False),
+    Column("tags", Json(tuple[Tag, ...]), nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    Column("deleted_at", UtcTime),
+)
+
+relay_tasks = Table(
+    "relay_tasks",
+    metadata,
+    Column("id", NAME, primary_key=True),
+    Column("account", NAME, nullable=False),
+    Column("access_key", NAME, nullable=False),
+    Column("cloud", NAME, nullable=False),
+    Column("group", NAME, nullable=False),
+    Column("title", NAME, nullable=False),
+    Column("title_folded", NAME, nullable=False),  # as it is searched
+    Column("created_at", UtcTime, nullable=False),
+    Column("changed_at", UtcTime, nullable=False),
+    Column("starts_at", UtcTime, nullable=False),
+    Column("ends_at", UtcTime, nullable=False),
+    Column("kind", NAME, nullable=False),
+    Column("sources", Json(tuple[Source, ...]), nullable=False),
+    Column("has_parts", Boolean, nullable=False),
+    Column("cycle_mode", Integer, nullable=False),
+    Column("play_times", Integer),
+    Column("target", NAME, nullable=False),
+    Column("callback_url", NAME, nullable=False),
+    Column("download_first", Boolean, nullable=False),
+    Column("resumes_late", Boolean, nullable=False),
+    Column("watermark", Json(Watermark | None), nullable=False),
+    Column("picture", NAME, index=True),  # the watermark's, by its name
+    Column("is_stopped", Boolean, nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("is_settled", Boolean, nullable=False),
+    Index("ix_relay_tasks_by_account", "account", "created_at", "id"),
+    Index("ix_relay_tasks_by_group", "account", "group", "created_at", "id"),
+    Index("ix_relay_tasks_due", "is_settled", "is_stopped", "ends_at"),
+    Index("ix_relay_tasks_ends_at", "ends_at"),
+)
+
+relay_progress = Table(
+    "relay_progress",
+    metadata,
+    Column("task", NAME, primary_key=True),
+    Column("generation", Integer, nullable=False),
+    Column("state", NAME, nullable=False),
+    Column("is_flowing", Boolean, nullable=False),
+    Column("is_finished", Boolean, nullable=False),
+    Column("loop", Integer, nullable=False),
+    Column("clip", Integer, nullable=False),
+    Column("offset_s", Float, nullable=False),
+    Column("position_ms", BigInteger, nullable=False),
+    Column("noted_at", UtcTime),
+    Column("bytes_in", BigInteger, nullable=False),
+    Column("bytes_out", BigInteger, nullable=False),
+    Column("told_in", BigInteger, nullable=False),
+    Column("told_out", BigInteger, nullable=False),
+    Column("failures", Integer, nullable=False),
+    Column("error", OUTSIDE, nullable=False),
+    Column("error_side", NAME, nullable=False),
+    Column("error_at", UtcTime),
+    Column("next_try_at", UtcTime),
+)
+
+# Named by their content, so that a picture of many tasks is kept once.
+relay_pictures = Table(
+    "relay_pictures",
+    metadata,
+    Column("name", NAME, primary_key=True),
+    Column("data", LargeBinary, nullable=False),
+)
+
+notices = Table(
+    "notices",
+    metadata,
+    Column("id", RowNumber, primary_key=True),
+    Column("account", NAME, nullable=False),
+    Column("subject", NAME, nullable=False),
+    Column("sequence", Integer, nullable=False),
+    Column("event", NAME, nullable=False),
+    Column("url", NAME, nullable=False),
+    Column("facts", NAME, nullable=False),
+    Column("made_at", UtcTime, nullable=False),
+    Column("state", NAME, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("first_try_at", UtcTime),
+    Column("next_try_at", UtcTime),
+    Column("answer", OUTSIDE, nullable=False),
+    Index("ix_notices_by_subject", "subject", "sequence"),
+    Index("ix_notices_by_account", "account", "id"),
+    Index("ix_notices_waiting", "state", "id"),
+    Index("ix_notices_made_at", "made_at"),
+    sqlite_autoincrement=True,  # an id that a log names is nobody else's later
+)
+
+# The last sequence number of each subject: it outlives the subject's rows.
+notice_counts = Table(
+    "notice_counts",
+    metadata,
+    Column("subject", NAME, primary_key=True),
+    Column("sequence", Integer, nullable=False),
+    Column("at", UtcTime, nullable=False, index=True),
+)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("id", RowNumber, primary_key=True),
+    Column("notice", RowNumber, nullable=False, index=True),
+    Column("at", UtcTime, nullable=False, index=True),
+    Column("took_ms", Integer, nullable=False),
+    Column("status", Integer, nullable=False),
+    Column("error", OUTSIDE, nullable=False),
 )

@@ -18,7 +18,17 @@ from sqlalchemy import Connection
 from penstock.model import StreamId
 from penstock.storage import migrations, sqlite
 from penstock.storage.base import Records, Store
-from penstock.storage.queries import bans, evidence, owners, seeding, sessions, sweeping
+from penstock.storage.queries import bans, evidence, files, owners, recordings, seeding, sessions, sweeping
+from penstock.storage.recordings import (
+    FileEnd,
+    FileSum,
+    RecordedFile,
+    Recording,
+    RecordingNote,
+    RecordingQuery,
+    StateWord,
+)
+from penstock.storage.relay_sql import SqlRelayRecords
 from penstock.storage.rows import (
     AccessKey,
     Account,
@@ -47,7 +57,7 @@ T = TypeVar("T")
 Query = Callable[Concatenate[Connection, P], T]
 
 
-class SqlRecords(Records):
+class SqlRecords(SqlRelayRecords, Records):
     """Every call but the store's own; `_read` and `_write` say where it is done."""
 
     @abstractmethod
@@ -160,6 +170,59 @@ class SqlRecords(Records):
     async def explained(self, request_id: str) -> ExplainEntry | None:
         return await self._read(evidence.find_explained, request_id)
 
+    async def add_recording(self, recording: Recording) -> Recording:
+        return await self._write(recordings.add_recording, recording)
+
+    async def note_recording(self, note: RecordingNote) -> None:
+        await self._write(recordings.note_recording, note)
+
+    async def end_recording(self, number: int, at: datetime, state: StateWord, why: str) -> bool:
+        return await self._write(recordings.end_recording, number, at, state, why)
+
+    async def find_recording(self, number: int) -> Recording | None:
+        return await self._read(recordings.find_recording, number)
+
+    async def recording_of(self, id: str) -> Recording | None:
+        return await self._read(recordings.recording_of, id)
+
+    async def wanted_recordings(self) -> list[Recording]:
+        return await self._read(recordings.wanted_recordings)
+
+    async def last_always(self, stream: StreamId) -> Recording | None:
+        return await self._read(recordings.last_always, stream)
+
+    async def recordings(self, query: RecordingQuery) -> Page[Recording]:
+        return await self._read(recordings.list_recordings, query)
+
+    async def begin_file(self, file: RecordedFile) -> None:
+        await self._write(files.begin_file, file)
+
+    async def end_file(self, end: FileEnd) -> None:
+        await self._write(files.end_file, end)
+
+    async def remove_file(self, recording: int, path: str, at: datetime) -> None:
+        await self._write(files.remove_file, recording, path, at)
+
+    async def find_file(self, number: int) -> RecordedFile | None:
+        return await self._read(files.find_file, number)
+
+    async def files_of(self, recording: int) -> list[RecordedFile]:
+        return await self._read(files.files_of, recording)
+
+    async def open_files(self) -> list[RecordedFile]:
+        return await self._read(files.open_files)
+
+    async def sum_files(self, recordings: Sequence[int]) -> dict[int, FileSum]:
+        return await self._read(files.sum_files, recordings)
+
+    async def files_to_remove(
+        self, ended_before: datetime | None, max_bytes: int | None, limit: int
+    ) -> list[RecordedFile]:
+        return await self._read(files.files_to_remove, ended_before, max_bytes, limit)
+
+    async def secret(self, name: str) -> str:
+        return await self._write(owners.secret, name)
+
 
 class SqlTransaction(SqlRecords):
     def __init__(self, transaction: Transaction) -> None:
@@ -206,6 +269,9 @@ class SqlStore(SqlRecords, Store):
             bans=await self._sweep(sweeping.sweep_bans, retention),
             refusals=await self._sweep(sweeping.sweep_refusals, retention),
             explained=await self._sweep(sweeping.sweep_explained, retention),
+            relays=await self._sweep(sweeping.sweep_relays, retention),
+            notices=await self._sweep(sweeping.sweep_notices, retention),
+            recordings=await self._sweep(sweeping.sweep_recordings, retention),
         )
 
     async def _sweep(self, step: Callable[[Connection, Retention], int], retention: Retention) -> int:

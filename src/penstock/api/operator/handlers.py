@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from penstock.api.admin import Handler
-from penstock.api.operator import owners, server, streams
+from penstock.api.operator import callbacks, owners, relays, server, streams
 from penstock.api.operator.desk import Desk
 
 HANDLERS: Final[dict[str, Handler[Desk]]] = {
@@ -17,6 +17,18 @@ HANDLERS: Final[dict[str, Handler[Desk]]] = {
     "streams.ban": streams.ban_stream,
     "streams.unban": streams.unban_stream,
     "bans.ls": streams.list_bans,
+    "relays.ls": relays.list_relays,
+    "relays.show": relays.show_relay,
+    "relays.create": relays.create_relay,
+    "relays.stop": relays.stop_relay,
+    "relays.restart": relays.restart_relay,
+    "relays.rm": relays.remove_relay,
+    "relays.groups.ls": relays.list_groups,
+    "relays.groups.add": relays.add_group,
+    "relays.groups.rm": relays.remove_group,
+    "callbacks.ls": callbacks.list_callbacks,
+    "callbacks.show": callbacks.show_callback,
+    "callbacks.redeliver": callbacks.redeliver,
     "accounts.ls": owners.list_accounts,
     "accounts.add": owners.add_account,
     "accounts.rm": owners.remove_account,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 FOLDER = Path(__file__).parent
 # The newest step. A database that has it needs none, and a start without Alembic is a quarter shorter.
-HEAD: Final = "0001"
+HEAD: Final = "0003"
 
 
 def upgrade(connection: Connection, name: str) -> None:

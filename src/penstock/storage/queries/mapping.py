@@ -9,6 +9,7 @@ import msgspec
 from sqlalchemy import ColumnElement, Connection, FromClause, Select, Table, func, select
 
 from penstock.model import StreamId
+from penstock.storage.recordings import Recording
 from penstock.storage.rows import Ban, Page, Row, SessionRow
 
 R = TypeVar("R", bound=Row)
@@ -28,7 +29,7 @@ def columns_of(row: Row) -> dict[str, Any]:
 def row_of(kind: type[R], columns: dict[str, Any]) -> R:
     """The row of type `kind` that has these columns; further columns are left out."""
     values = {name: columns[name] for name in kind.__struct_fields__}
-    if issubclass(kind, (Ban, SessionRow)):
+    if issubclass(kind, (Ban, SessionRow, Recording)):
         values["stream"] = stream_of(columns)
     return kind(**values)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from secrets import token_hex
 from typing import Any
 
 import msgspec
@@ -10,8 +11,8 @@ from sqlalchemy import ColumnElement, Connection, Table, bindparam, func, select
 from penstock.errors import Conflict, NotFound, UnknownDomain, UnknownVhost
 from penstock.storage.queries.mapping import columns_of, first_of, rows_of
 from penstock.storage.rows import AccessKey, Account, Domain, DomainKind, Vhost
-from penstock.storage.schema import accounts, bans, domains, keys, sessions, vhosts
-from penstock.storage.sqlite import upsert
+from penstock.storage.schema import accounts, bans, domains, keys, secrets, sessions, vhosts
+from penstock.storage.sqlite import insert_missing, upsert
 
 FIND_KEY = select(keys).where(keys.c.access_key == bindparam("access_key"))
 FIND_VHOST = select(vhosts).where(vhosts.c.name == bindparam("name"))
@@ -128,6 +129,11 @@ def list_domains(connection: Connection, *, vhost: str | None = None, account: s
     if account is not None:
         statement = statement.join(vhosts).where(vhosts.c.account == account)
     return rows_of(connection, Domain, statement)
+
+
+def secret(connection: Connection, name: str) -> str:
+    connection.execute(insert_missing(secrets), {"name": name, "value": token_hex(32)})
+    return str(connection.scalar(select(secrets.c.value).where(secrets.c.name == name)))
 
 
 def _require_account(connection: Connection, account: str) -> None:

@@ -1,0 +1,1 @@
+"""The operations of Volcengine Live over the domain."""

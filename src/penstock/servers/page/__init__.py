@@ -1,0 +1,1 @@
+"""The play page: what a browser gets at a stream's own address, with nothing from elsewhere."""
