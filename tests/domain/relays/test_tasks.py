@@ -240,7 +240,7 @@ async def test_another_accounts_task_looks_like_none(live: Live) -> None:
         texts = set()
         for asked in (id, missing):
             with pytest.raises(NotFound) as refused:
-                await made(live, STRANGER, asked)  # type: ignore[operator]
+                await made(live, STRANGER, asked)
             texts.add(str(refused.value).replace(asked, "ID"))
         assert len(texts) == 1
     with pytest.raises(NotFound):
