@@ -147,6 +147,16 @@ def test_live_list_that_brings_nothing_new_is_dead(web: Web, sample: MakeSample,
     assert why == "clip 1: the live playlist brings nothing new"
 
 
+def test_list_without_an_end_is_no_file(web: Web, sample: MakeSample, tmp_path: Path) -> None:
+    lines = segmented(sample(), tmp_path, web)
+    text = "\n".join(line for line in lines if line != "#EXT-X-ENDLIST")
+    url = web.add("v.m3u8", text.encode())
+    with pytest.raises(MediaError, match=r"^clip 1: the playlist has no end: it is live; make a live task of it$"):
+        play(job(url), tmp_path)
+    web.add("v.m3u8", text.replace("#EXTM3U", "#EXTM3U\n#EXT-X-PLAYLIST-TYPE:VOD").encode())
+    assert len(play(job(url), tmp_path).times(Kind.VIDEO)) == 75
+
+
 def test_encryption_is_refused_by_name(web: Web, tmp_path: Path) -> None:
     text = '#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXT-X-KEY:METHOD=AES-128,URI="k"\n#EXTINF:1,\na.ts\n#EXT-X-ENDLIST\n'
     with pytest.raises(MediaError, match=r"encrypted \(AES-128\), which is not supported"):

@@ -201,9 +201,11 @@ class _Feed:
     def __init__(self, fetcher: Fetcher, playlist: MediaPlaylist, url: str, *, is_live: bool, start: Fraction) -> None:
         self._fetcher = fetcher
         self._url = url
-        self._is_live = is_live and not playlist.is_ended
+        self._is_live = is_live
         if is_live and playlist.is_ended:
             raise MediaError("the live stream has ended")
+        if not is_live and not playlist.is_ended:
+            raise MediaError("the playlist has no end: it is live; make a live task of it")
         self._playlist = playlist
         self._at = Fraction(0)  # of the next segment, from the first one
         self._waiting: list[Segment] = []
