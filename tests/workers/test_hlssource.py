@@ -195,6 +195,18 @@ def test_list_without_an_end_is_no_file(web: Web, sample: MakeSample, tmp_path: 
     assert len(play(job(url), tmp_path).times(Kind.VIDEO)) == 75
 
 
+@pytest.mark.parametrize("with_tag", [0, 1])
+def test_packed_audio_is_refused_by_name(web: Web, sample: MakeSample, tmp_path: Path, with_tag: int) -> None:
+    (tmp_path / "whole").write_bytes(sample(video=False, container="matroska"))
+    words = f"-c copy -f adts -write_id3v2 {with_tag} {tmp_path}/a.aac"
+    command = ["ffmpeg", "-nostdin", "-v", "error", "-i", str(tmp_path / "whole"), *words.split()]
+    subprocess.run(command, check=True, timeout=60)
+    web.add("a.aac", tmp_path / "a.aac")
+    text = b"#EXTM3U\n#EXT-X-TARGETDURATION:3\n#EXTINF:3,\na.aac\n#EXT-X-ENDLIST\n"
+    with pytest.raises(MediaError, match="segments are packed audio"):
+        play(job(web.add("a.m3u8", text)), tmp_path)
+
+
 def test_encryption_is_refused_by_name(web: Web, tmp_path: Path) -> None:
     text = '#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXT-X-KEY:METHOD=AES-128,URI="k"\n#EXTINF:1,\na.ts\n#EXT-X-ENDLIST\n'
     with pytest.raises(MediaError, match=r"encrypted \(AES-128\), which is not supported"):

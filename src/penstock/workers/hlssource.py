@@ -98,7 +98,10 @@ class SegmentStream:
     def __init__(self, segments: Iterator[bytes]) -> None:
         self._segments = segments
         self._data = memoryview(next(segments, b""))
-        self.form = sniff.sniff(bytes(self._data[: sniff.PEEK]))
+        head = bytes(self._data[: sniff.PEEK])
+        if sniff.is_packed_audio(head):
+            raise MediaError("the segments are packed audio (RFC 8216, 3.4), which is not supported")
+        self.form = sniff.sniff(head)
         if self.form not in (sniff.MPEGTS, sniff.MOV):
             raise MediaError(f"a segment is {self.form}; wanted MPEG-TS or fragmented MP4")
 
