@@ -219,7 +219,9 @@ class Relays:
             return
         run.worker_due_s = now_s + run.pause_s(self._random())
         if why != run.worker_error or not why:
-            side = side if self._is_connected else SERVER
+            # What a worker does not say of its source itself is what became of the worker.
+            is_its_word = not why or (run.worker_told is not None and run.worker_told.error == why)
+            side = side if self._is_connected and is_its_word else SERVER
             self._fail(run, side, why or "the source came to its end", until_s=run.worker_due_s)
         else:
             self._wait(run, run.worker_due_s)
