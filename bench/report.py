@@ -8,12 +8,13 @@ from statistics import median
 from typing import TypeVar
 
 from bench.hls import PACKED
-from bench.results import Api, Call, Fanout, Hls, Import, Ingest, Kick, Result
+from bench.results import Api, Call, Fanout, Hls, Import, Ingest, Kick, Relaying, Result
 
 REFERENCE = "nginx-rtmp"  # its RTMP players and its publishers are what ratios are taken against
 BARE = "httpx2"  # what a call of the SDK is compared with
 
 WITH_API = "penstock-api"  # the server as it is, with its API open
+COPY = "ffmpeg"  # what a relay in the engine is compared with
 ECHO = "starlette"  # what API calls are compared with
 
 T = TypeVar("T")
@@ -29,6 +30,7 @@ class Findings:
         self._ingests: dict[tuple[str, int], list[Ingest]] = {}
         self._calls: dict[tuple[str, str], list[Call]] = {}
         self._watched: dict[tuple[str, int], list[Hls]] = {}
+        self._relayed: dict[tuple[str, int], list[Relaying]] = {}
         self.kicks: list[Kick] = []
         self.apis: dict[str, list[Api]] = {}
         self.imports: list[Import] = []
@@ -41,6 +43,8 @@ class Findings:
                 self.apis.setdefault(result.server, []).append(result)
             elif isinstance(result, Hls):
                 self._watched.setdefault((result.server, result.players), []).append(result)
+            elif isinstance(result, Relaying):
+                self._relayed.setdefault((result.server, result.tasks), []).append(result)
             elif isinstance(result, Call):
                 self._calls.setdefault((result.operation, result.caller), []).append(result)
             elif isinstance(result, Import):
@@ -81,6 +85,20 @@ class Findings:
         """CPU per player of HLS to the reference's, at this many players and in this run."""
         ours, theirs = self._watched.get((server, players)), self._watched.get((REFERENCE, players))
         return mid(ours, lambda r: r.cpu_us) / mid(theirs, lambda r: r.cpu_us) if ours and theirs else None
+
+    @property
+    def relayed(self) -> list[list[Relaying]]:
+        return list(self._relayed.values())
+
+    def relay_ratio(self, server: str, tasks: int, measure: Callable[[Relaying], float]) -> float | None:
+        """What a task costs to what it costs the one that is compared with, at as many and in this run."""
+        ours, theirs = self._relayed.get((server, tasks)), self._relayed.get((COPY, tasks))
+        return mid(ours, measure) / mid(theirs, measure) if ours and theirs else None
+
+    def worst_relay(self, measure: Callable[[Relaying], float]) -> float | None:
+        """The largest such ratio of ours, over numbers of tasks."""
+        ratios = [self.relay_ratio(name, tasks, measure) for name, tasks in self._relayed if name == "penstock"]
+        return max((ratio for ratio in ratios if ratio is not None), default=None)
 
     def packing_ms(self, server: str) -> float | None:
         """CPU that cutting a stream into segments takes a second, above taking it in."""
@@ -232,6 +250,32 @@ def _hls_rows(found: Findings) -> list[list[str]]:
     ]
 
 
+def _task_kib(result: Relaying) -> float:
+    """With the task's share of what the process has without any."""
+    return result.memory_kib + result.base_kib / result.tasks
+
+
+def _task_ms(result: Relaying) -> float:
+    return result.cpu_ms
+
+
+def _relay_rows(found: Findings) -> list[list[str]]:
+    return [
+        [
+            case[0].server,
+            f"{case[0].tasks}",
+            f"{mid(case, _task_ms):.2f}",
+            _ratio(found.relay_ratio(case[0].server, case[0].tasks, _task_ms)),
+            f"{mid(case, lambda r: r.memory_kib):,.0f}",
+            _ratio(found.relay_ratio(case[0].server, case[0].tasks, lambda r: r.memory_kib)),
+            f"{mid(case, _task_kib):,.0f}",
+            f"{mid(case, lambda r: r.cpu_share):.0%}",
+            f"{mid(case, lambda r: r.foreign_share):.0%}",
+        ]
+        for case in found.relayed
+    ]
+
+
 def _import_rows(found: Findings) -> list[list[str]]:
     return [[f"`{i.statement}`", f"{i.runs}", f"{i.above_ms:.1f}", f"{i.bare_ms:.1f}"] for i in found.imports]
 
@@ -341,6 +385,10 @@ TARGETS = (
     Target("API: the same: publisher closed, p99 ms", 50, _kicked(lambda k: k.publisher_p99_ms, WITH_API)),
     Target("HLS, 2,000 players: CPU to nginx's from memory", 1.2, lambda f: f.hls_ratio("penstock", 2000)),
     Target("HLS: cutting a stream, CPU ms a second", 0.6, lambda f: f.packing_ms("penstock")),
+    Target("a relay in the engine: CPU to an ffmpeg of its own", 1.0, lambda f: f.worst_relay(_task_ms)),
+    Target(
+        "a relay in the engine: memory to an ffmpeg of its own", 0.1, lambda f: f.worst_relay(lambda r: r.memory_kib)
+    ),
     Target("import penstock: ms above the interpreter", 80, _imported("import penstock")),
     Target("a call of the SDK: to httpx2 alone", 1.2, lambda f: f.worst_call(BARE)),
     Target("a call of the SDK: to ksc-sdk-python", 1.0, lambda f: f.worst_call("ksc-sdk-python")),
@@ -365,6 +413,8 @@ _API = ["server", "connections", "calls / s", "CPU µs / call", "calls a core", 
 
 _HLS = ["server", "players of HLS", "CPU µs / player-s", f"to {REFERENCE}", "RSS KiB / player", "Mbit/s",
         "segments / s", "behind", "core", "load's core", "foreign"]  # fmt: skip
+_RELAY = ["relays by", "tasks", "CPU ms / task-s", f"to {COPY}", "KiB / task", f"to {COPY}", "with the process",
+          "core", "foreign"]  # fmt: skip
 _IMPORT = ["at the start", "runs", "ms above the interpreter", "interpreter ms"]
 _CALL = ["client", "call", "CPU µs", f"to {BARE}", "µs in all", f"to {BARE}"]
 
@@ -383,6 +433,8 @@ def markdown(results: Iterable[Result]) -> str:
         lines += _table(_API, _api_rows(found))
     if found.watched:
         lines += _table(_HLS, _hls_rows(found))
+    if found.relayed:
+        lines += _table(_RELAY, _relay_rows(found))
     if found.imports:
         lines += _table(_IMPORT, _import_rows(found))
     if found.calls:

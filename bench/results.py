@@ -230,6 +230,26 @@ class Hls:
 
 
 @dataclass(frozen=True)
+class Relaying:
+    """One stream, relayed by so many tasks, each with connections of its own."""
+
+    server: str
+    tasks: int
+    repeat: int
+    cpu_ms: float  # per task and second
+    cpu_share: float  # of the server's core
+    memory_kib: float  # per task, above what the process has without any; shared pages by their share
+    base_kib: float  # that
+    foreign_share: float  # of the server's core, used by others: noise
+
+    def line(self) -> str:
+        return (
+            f"{self.cpu_ms:.2f} ms/task-s ({self.cpu_share:.0%} of the core), {self.memory_kib:.0f} KiB/task "
+            f"above {self.base_kib:.0f} KiB; foreign {self.foreign_share:.0%}"
+        )
+
+
+@dataclass(frozen=True)
 class Import:
     """A statement at an interpreter's start, in milliseconds; medians."""
 
@@ -257,13 +277,14 @@ class Call:
         return f"{self.cpu_us:.0f} µs of CPU, {self.wall_us:.0f} µs in all"
 
 
-Result = Fanout | Ingest | Kick | Api | Hls | Import | Call
-_KINDS: dict[str, type[Fanout] | type[Ingest] | type[Kick] | type[Api] | type[Hls] | type[Import] | type[Call]] = {
+Result = Fanout | Ingest | Kick | Api | Hls | Relaying | Import | Call
+_KINDS: dict[str, type[Result]] = {
     "fanout": Fanout,
     "ingest": Ingest,
     "kick": Kick,
     "api": Api,
     "hls": Hls,
+    "relay": Relaying,
     "import": Import,
     "call": Call,
 }

@@ -6,6 +6,7 @@ python -m bench.run ingest --publishers 200,400,600
 python -m bench.run kick --attached 500 --rounds 30
 python -m bench.run api --seconds 5
 python -m bench.run hls --players 2000    players of HLS, and what cutting a stream costs
+python -m bench.run relay --tasks 20,50   relays in the engine, beside an ffmpeg for each
 python -m bench.run sdk                   what importing the SDK and calling by it cost; a minute
 python -m bench.run report FILE           the tables of an earlier run again
 """
@@ -26,7 +27,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench import hls, report, sdk, workshop
+from bench import hls, relay, report, sdk, workshop
 from bench.api import CALLS_PER_S, api, under_calls
 from bench.api_targets import TARGETS
 from bench.callers import CALLERS, OPERATIONS
@@ -67,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m bench.run", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("what", nargs="?", default="all",
-                        choices=["all", "fanout", "ingest", "kick", "api", "hls", "sdk", "report"],
+                        choices=["all", "fanout", "ingest", "kick", "api", "hls", "relay", "sdk", "report"],
                         help="which measurement; all by default")  # fmt: skip
     parser.add_argument("file", nargs="?", type=Path, help="report: the JSON lines of an earlier run")
     add = parser.add_argument
@@ -76,6 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--players", type=_numbers, metavar="N,...", help=f"fanout: {FEW}; in `all` also {MANY} by FLV from penstock")
     add("--publishers", type=_numbers, default=[200, 400, 600], metavar="K,...", help="ingest (200,400,600)")
     add("--attached", type=int, default=500, metavar="N", help="kick: players attached (%(default)s)")
+    add("--tasks", type=_numbers, default=[20], metavar="N,...", help="relay: how many at once (20)")
     add("--rounds", type=int, default=40, metavar="N", help="kick: how often (%(default)s)")
     add("--repeat", type=int, default=1, metavar="N", help="every case so often, in turns (%(default)s)")
     add("--seconds", type=float, default=10, metavar="S", help="length of the measured window (%(default)s)")
@@ -160,6 +162,15 @@ def _hls_cases(options: argparse.Namespace, setup: Setup, repeat: int) -> Iterat
             )
 
 
+def _relay_cases(options: argparse.Namespace, setup: Setup, repeat: int) -> Iterator[Case]:
+    for tasks in options.tasks:
+        for name in relay.RELAYS:
+            yield Case(
+                f"relay: {tasks} tasks by {name}",
+                lambda n=name, t=tasks: relay.relays(setup, n, t, repeat),  # type: ignore[misc]
+            )
+
+
 def _sdk_cases(options: argparse.Namespace, setup: Setup) -> Iterator[Case]:
     for statement in sdk.STATEMENTS:
         yield Case(f"sdk: {statement}", lambda s=statement: sdk.imported(s))  # type: ignore[misc]
@@ -184,6 +195,8 @@ def _plan(options: argparse.Namespace, setup: Setup) -> list[Case]:
             cases += _api_cases(options, setup, repeat)
         if options.what in ("all", "hls"):
             cases += _hls_cases(options, setup, repeat)
+        if options.what in ("all", "relay"):
+            cases += _relay_cases(options, setup, repeat)
     if options.what in ("all", "kick"):
         cases += _kick_cases(options, setup)
     if options.what in ("all", "sdk"):

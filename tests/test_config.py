@@ -359,6 +359,27 @@ def test_how_long_a_signed_url_is_good_has_limits() -> None:
         assert "publish_valid_s" in error_of(f"{WORLD}publish_valid_s = {seconds}")
 
 
+@pytest.mark.parametrize(
+    ("lines", "why"),
+    [
+        ("record = 'mkv'", 'it must be "" or "mp4" or "flv" or "hls"'),
+        ("record = 'mp4'\nrecord_apps = ['studio']", "vhost 'news' has no app 'studio' to record; its apps are live"),
+        ("record_apps = ['live']", 'set record = "mp4", "flv" or "hls"'),
+        ("record_one_file = true", "says how to record"),
+        ("record = 'mp4'\nrecord_apps = ['../x']", "it must be a list of names"),
+    ],
+)
+def test_what_is_always_recorded_has_to_make_sense(lines: str, why: str) -> None:
+    assert why in error_of(f"{WORLD}{lines}")
+
+
+def test_a_vhost_may_record_always() -> None:
+    *_, account = load_text(f"{WORLD}record = 'mp4'\nrecord_apps = ['live']\nrecord_one_file = true").accounts
+    vhost = account.vhosts[-1]
+    assert (vhost.record, vhost.record_apps, vhost.record_one_file) == ("mp4", ("live",), True)
+    assert account.vhosts[0].record == ""
+
+
 # --- listeners
 
 

@@ -35,7 +35,10 @@ MACHINE_PATH = re.compile(r"(?<![\w.)}\]>*~-])/(?:home|root|work|workspace|Users
 def anchors(page: Path) -> set[str]:
     """Return the names that a page's headings can be linked by, the way GitHub makes them."""
     text = FENCED.sub("", page.read_text(encoding="utf-8"))
-    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in HEADING.findall(text)}
+    plain = [re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in HEADING.findall(text)]
+    # A name that comes again is numbered.
+    earlier = [plain[:index].count(name) for index, name in enumerate(plain)]
+    return {f"{name}-{before}" if before else name for name, before in zip(plain, earlier, strict=True)}
 
 
 def dead_links(page: Path) -> Iterator[str]:
@@ -112,10 +115,11 @@ def test_every_usage_begins_with_its_command() -> None:
         assert re.fullmatch(rf"penstock {command}( \[?[A-Z_.]+\]?)*", usage)
 
 
-def section(operation: str) -> str:
-    """Return what the page of operations says of one."""
+def section(client: str, operation: str) -> str:
+    """Return what the page of operations says of one, in its cloud's part."""
     page = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
-    (found,) = re.findall(rf"^### `{operation}`\n(.*?)(?=^###? )", page, re.MULTILINE | re.DOTALL)
+    (part,) = [part for part in page.split("\n## ")[1:] if f"`penstock.{client}`" in part]
+    (found,) = re.findall(rf"^### `{operation}`\n(.*?)(?=^###? )", part, re.MULTILINE | re.DOTALL)
     return str(found)
 
 
@@ -124,7 +128,7 @@ def section(operation: str) -> str:
 )
 def test_every_operation_is_described_whole(name: str, action: str) -> None:
     operation = CLIENTS[name].OPERATIONS[action]
-    told = section(snake(action))
+    told = section(name, snake(action))
     rows = {(name, wire) for name, wire in re.findall(r"^\| `(\S+)` \| ([^,|]+?)(?:, [^|]*)? \|", told, re.MULTILINE)}
     for member in (*members_of(operation), *members_of(operation.result)):
         assert (member.name, member.wire_name) in rows

@@ -128,7 +128,8 @@ def _result(result: type[Struct]) -> str:
 
 
 def _member(field: structs.FieldInfo) -> str:
-    default = "required" if field.required else f"default `{_json(field.default)}`"
+    value = field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory()
+    default = "required" if field.required else f"default `{_json(value)}`"
     return f"- `{field.encode_name}` ({default}): {_wanted(field.type)}\n"
 
 

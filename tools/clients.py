@@ -19,17 +19,18 @@ from msgspec import Struct
 from penstock.clouds.contract import Operation, Wire
 from penstock.clouds.kingsoft import wire as kingsoft
 from penstock.clouds.members import Member, members_of
+from penstock.clouds.volcengine import wire as volcengine
 from penstock.sdk import options
 
 SDK = Path(__file__).resolve().parent.parent / "src" / "penstock" / "sdk"
-CLIENTS: dict[str, Wire] = {"Kingsoft": kingsoft}
+CLIENTS: dict[str, Wire] = {"Kingsoft": kingsoft, "Volcengine": volcengine}
 
 HEAD = '''\
 """The operations of {cloud} as methods. Made from its contract by `python -m tools.clients`; change it there."""
 
 from __future__ import annotations
 
-from typing import {typing}
+{beyond}from typing import {typing}
 
 {imports}
 from penstock.sdk.client import AsyncClient, Client
@@ -48,13 +49,25 @@ def source(name: str, wire: Wire) -> str:
     operations = list(wire.OPERATIONS.values())
     bodies = [_class(name, wire, operations, is_async=is_async) for is_async in (False, True)]
     text = "\n\n".join(bodies)
-    modules = sorted({operation.__module__ for operation in operations})
-    imports = "\n".join("from {} import {}".format(*module.rsplit(".", 1)) for module in modules)
+    imports = _imports(sorted({operation.__module__ for operation in operations}))
     typing = ", ".join(word for word in ("Any", "Literal", "Unpack") if re.search(rf"\b{word}\[?", text))
-    head = HEAD.format(cloud=wire.CLOUD, typing=typing, imports=imports)
+    beyond = "".join(
+        f"from {module} import {word}\n"
+        for module, word in (("collections.abc", "Sequence"), ("datetime", "datetime"))
+        if re.search(rf"\b{word}\b", text)
+    )
+    head = HEAD.format(cloud=wire.CLOUD, beyond=beyond, typing=typing, imports=imports)
     if "@paged" in text:
         head += "from penstock.sdk.paging import async_paged, paged\n"
     return f"{head}\n\n{text}"
+
+
+def _imports(modules: list[str]) -> str:
+    packages: dict[str, list[str]] = {}
+    for module in modules:
+        package, _, name = module.rpartition(".")
+        packages.setdefault(package, []).append(name)
+    return "\n".join(f"from {package} import {', '.join(names)}" for package, names in packages.items())
 
 
 def _class(name: str, wire: Wire, operations: list[type[Operation[Any]]], *, is_async: bool) -> str:

@@ -56,6 +56,9 @@ publish_auth = "signed"
 publish_key = "replace-this-by-a-random-word"
 publish_sign_order = ["key", "path", "time"]
 publish_valid_s = 0
+record = "mp4"
+record_apps = ["live"]
+record_one_file = false
 """
 
 ABOUT = {

@@ -11,13 +11,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final, get_args, get_origin
 
-import msgspec
 from msgspec import Struct
 
 from penstock.clouds.contract import Operation, Wire
 from penstock.clouds.kingsoft import codes as kingsoft_codes
 from penstock.clouds.kingsoft import wire as kingsoft
-from penstock.clouds.members import Member, describe, extras, members_of
+from penstock.clouds.members import Member, extras, members_of
+from penstock.clouds.volcengine import codes as volcengine_codes
+from penstock.clouds.volcengine import wire as volcengine
 from penstock.errors import PenstockError
 from tools.clients import snake
 
@@ -62,6 +63,15 @@ CLOUDS: Final = (
         field_codes=kingsoft_codes.FIELD_CODES,
         only_read=kingsoft_codes.ONLY_READ,
     ),
+    Cloud(
+        title="Volcengine Live, version 2023-01-01",
+        client="Volcengine",
+        wire=volcengine,
+        errors=volcengine_codes.ERROR_CODES,
+        spelled={volcengine_codes.ErrorCode: "`{0.code}`, HTTP {0.status}"},
+        field_codes={},
+        only_read=volcengine_codes.ONLY_READ,
+    ),
 )
 
 
@@ -79,10 +89,17 @@ def _cloud(cloud: Cloud) -> str:
 
 def _index(cloud: Cloud) -> str:
     rows = [
-        [f"[`{snake(each.about.action)}`](#{snake(each.about.action)})", each.about.action, _first_line(each)]
+        [f"[`{snake(each.about.action)}`](#{_anchor(cloud, each)})", each.about.action, _first_line(each)]
         for each in cloud.wire.OPERATIONS.values()
     ]
     return _table(["method", "on the wire", "does"], rows)
+
+
+def _anchor(cloud: Cloud, operation: type[Operation[Any]]) -> str:
+    """Return where a heading is found: a method that an earlier cloud has too is numbered."""
+    action = operation.about.action
+    before = sum(action in each.wire.OPERATIONS for each in CLOUDS[: CLOUDS.index(cloud)])
+    return f"{snake(action)}-{before}" if before else snake(action)
 
 
 def _operation(cloud: Cloud, operation: type[Operation[Any]]) -> str:
@@ -108,21 +125,42 @@ def _span(seconds: int) -> str:
 
 
 def _parameters(operation: type[Operation[Any]]) -> str:
-    rows = [
-        [f"`{each.name}`", each.wire_name, each.wanted, _default(each), _note(operation, each)]
-        for each in members_of(operation)
-    ]
+    rows = [row for each in members_of(operation) for row in _parameter(operation, each)]
     return _table(["parameter", "on the wire", "must be", "default", ""], rows)
+
+
+def _parameter(struct: type[Struct], member: Member, before: str = "", wire_before: str = "") -> Iterator[list[str]]:
+    """Yield a row for a parameter, and behind one that is or holds objects, for the members of those."""
+    name, wire_name = f"{before}{member.name}", f"{wire_before}{member.wire_name}"
+    inner = inner_struct(member.type)
+    wanted = member.wanted if inner is None else _of_objects(member)
+    yield [f"`{name}`", wire_name, wanted, _default(member), _note(struct, member)]
+    if inner is not None:
+        many = "[]" if wanted.startswith("a list") else ""
+        for each in members_of(inner):
+            yield from _parameter(inner, each, f"{name}{many}.", f"{wire_name}{many}.")
+
+
+def _of_objects(member: Member) -> str:
+    """Say that it is an object or a list of them, whose members stand below."""
+    if not member.wanted.startswith("a list"):
+        return "an object"
+    sized = member.wanted.partition(", each an object")[0]
+    return sized.replace(" items", " objects") if " items" in sized else f"{sized} of objects"
 
 
 def _default(member: Member) -> str:
     if member.is_required:
         return "**required**"
-    return "absent" if member.default in (None, "") else f"`{member.default!r}`"
+    return "absent" if member.default in (None, "", ()) else f"`{member.default!r}`"
 
 
 def _note(struct: type[Struct], member: Member) -> str:
-    parts = [notes(struct).get(member.name, ""), "0 counts as absent" if member.zero_is_absent else ""]
+    parts = [
+        notes(struct).get(member.name, ""),
+        "0 counts as absent" if member.zero_is_absent else "",
+        "in upper or lower case" if member.any_case else "",
+    ]
     return "; ".join(part for part in parts if part)
 
 
@@ -140,18 +178,19 @@ def _members(struct: type[Struct], before: str = "", wire_before: str = "") -> I
         also = f", {wire_before}{marks['also']}" if "also" in marks else ""
         inner = inner_struct(each.type)
         is_text = ", as text" if "as text" in marks else ""
-        kind = "a list of objects" if inner else f"{each.wanted}{is_text}"
+        kind = f"{each.wanted}{is_text}" if inner is None else _of_objects(each)
         yield f"`{before}{each.name}`", f"{wire_before}{each.wire_name}{also}", kind, notes(struct).get(each.name, "")
         if inner is not None:
-            yield from _members(inner, f"{before}{each.name}[].", f"{wire_before}{each.wire_name}[].")
+            many = "[]" if kind.startswith("a list") else ""
+            yield from _members(inner, f"{before}{each.name}{many}.", f"{wire_before}{each.wire_name}{many}.")
 
 
 def inner_struct(hint: Any) -> type[Struct] | None:
-    """Return the Struct that a list holds."""
-    if get_origin(hint) is list:
-        (item,) = get_args(hint)
-        return item if isinstance(item, type) and issubclass(item, Struct) else None
-    assert "object" not in describe(msgspec.inspect.type_info(hint)), f"{hint} is of a kind that this page cannot show"
+    """Return the Struct that a member is, or that a list holds."""
+    if isinstance(hint, type) and issubclass(hint, Struct):
+        return hint
+    if get_origin(hint) is not None:
+        return next((found for each in get_args(hint) if (found := inner_struct(each)) is not None), None)
     return None
 
 
@@ -164,7 +203,7 @@ def _errors(cloud: Cloud) -> str:
             f"### Errors of every call of {cloud.client}\n",
             "A class that is not here goes by the nearest of its bases.\n",
             _table(["class", "code", "means"], rows),
-            f"The code of an `InvalidField` is its parameter's, where it has one: {fields}.\n",
+            *([f"The code of an `InvalidField` is its parameter's, where it has one: {fields}.\n"] if fields else []),
             f"Codes that only {cloud.client}'s own service sends, and how they are read:\n",
             _only_read(cloud),
         ]

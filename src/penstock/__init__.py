@@ -1,6 +1,6 @@
 """Penstock: a live-streaming cloud that runs on one's own machine, and the SDK for it and for public ones.
 
-    from penstock import Kingsoft, errors
+    from penstock import Kingsoft, Volcengine, errors
 
 What the package hands out is loaded when it is first used: importing it costs next to nothing, and a
 program that only calls a cloud never loads the server.
@@ -15,15 +15,18 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from penstock import errors
     from penstock.sdk.kingsoft import AsyncKingsoft, Kingsoft
+    from penstock.sdk.volcengine import AsyncVolcengine, Volcengine
 
 __version__ = "0.1.0"
 
-__all__ = ["AsyncKingsoft", "Kingsoft", "__version__", "errors"]
+__all__ = ["AsyncKingsoft", "AsyncVolcengine", "Kingsoft", "Volcengine", "__version__", "errors"]
 
 # Where each name comes from: a module, and what is taken out of it; nothing: the module itself.
 _HANDED_OUT = {
     "AsyncKingsoft": ("penstock.sdk.kingsoft", "AsyncKingsoft"),
+    "AsyncVolcengine": ("penstock.sdk.volcengine", "AsyncVolcengine"),
     "Kingsoft": ("penstock.sdk.kingsoft", "Kingsoft"),
+    "Volcengine": ("penstock.sdk.volcengine", "Volcengine"),
     "errors": ("penstock.errors", ""),
 }
 

@@ -271,6 +271,14 @@ class Media(Section, frozen=True, kw_only=True):
     """How long a player's first request waits for a stream's first segment, or after a restart for the stream itself:
     shorter than players wait for an answer."""
 
+    hls_low_latency: bool = False
+    """HLS: segments are told of in parts, and players wait for the next one: two seconds behind live instead of
+    several, for some seven requests a second of each player. Players that do not know of parts play as before."""
+
+    hls_part_s: Annotated[float, Meta(ge=0.2, le=2)] = 0.3
+    """The longest part with `hls_low_latency`. Players stay three of them behind the last one; a part should have room
+    for at least three pictures."""
+
     hls_online_s: Annotated[float, Meta(ge=1, le=600)] = 30.0
     """A player of HLS counts as there for so long after its last request."""
 
@@ -338,6 +346,10 @@ class Relay(Section, frozen=True, kw_only=True):
     max_workers: Annotated[int, Meta(ge=0, le=1000)] = 8
     """Processes for files, HLS sources and watermarks that run at once, each about 100 MB, and more with a watermark;
     tasks above wait for a free place, and say so."""
+
+    worker_memory_mib: Annotated[int, Meta(ge=128, le=16_384)] = 768
+    """What such a process may allocate; one that wants more ends, and its task is tried again. Files of 4K with a
+    watermark want more than the default."""
 
     cache_mib: Annotated[int, Meta(ge=0, le=16_777_216)] = 4096
     """Files that are fetched whole before they are played, kept in `data_dir/relay-cache`; above, those that were used
@@ -587,6 +599,12 @@ def _conflicts(config: Config) -> Iterator[str]:
     if bool(config.api.tls_cert) != bool(config.api.tls_key):
         present, absent = ("api.tls_cert", "api.tls_key") if config.api.tls_cert else ("api.tls_key", "api.tls_cert")
         yield f"{present} is set and {absent} is not; set both, or none for a local certificate"
+    media = config.media
+    if media.hls_low_latency and 2 * media.hls_part_s > media.hls_target_s:
+        yield (
+            f"media.hls_part_s is {media.hls_part_s:g} and media.hls_target_s is {media.hls_target_s:g}; "
+            "with hls_low_latency a segment must have room for two parts"
+        )
     names = [vhost.name for vhost in config.vhosts]
     if config.media.default_vhost and config.media.default_vhost not in names:
         known = ", ".join(names) or "none"

@@ -106,8 +106,14 @@ async def _control(boot: Boot, stop: asyncio.Event) -> AsyncIterator[None]:
 
     listeners = {name: socket.socket(fileno=fd) for name, fd in boot.listeners.items()}
     file = Path(boot.config_file) if boot.config_file is not None else None
-    workers = Workers(log_level=boot.log_level, log_format=boot.log_format)
-    control = await Control.open(_latest(boot, file), file=file, dev=boot.dev, relay_workers=workers)
+    config = _latest(boot, file)
+    workers = Workers(
+        memory_mib=config.relay.worker_memory_mib,
+        ca_file=config.network.ca_file,
+        log_level=boot.log_level,
+        log_format=boot.log_format,
+    )
+    control = await Control.open(config, file=file, dev=boot.dev, relay_workers=workers)
     try:
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGHUP, control.reload_soon)
@@ -126,7 +132,7 @@ async def _control(boot: Boot, stop: asyncio.Event) -> AsyncIterator[None]:
 
 def _latest(boot: Boot, file: Path | None) -> Config:
     """The settings as the file has them now: it may have been reloaded since the server started."""
-    from penstock.app.control import reloaded  # noqa: PLC0415  loaded by now
+    from penstock.app.reloading import reloaded  # noqa: PLC0415  loaded by now
 
     try:
         return reloaded(boot.config, load(file, os.environ))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
+from collections.abc import AsyncIterator
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from penstock.api.policy import CHUNKED, MAX_HEAD, MAX_HEADER_LINES, MAX_PIPELINED, HttpPolicy
+from penstock.api.policy import BYTES_IN_CHUNKS, MAX_HEAD, MAX_HEADER_LINES, MAX_LARGE_BODY, MAX_PIPELINED, HttpPolicy
 from penstock.clouds.reading import MAX_BODY
 from tests.api.door import WITHIN_S, Client, Door, get, post
 
@@ -237,6 +239,68 @@ async def test_a_length_beyond_the_bound_is_refused_before_its_body_comes(door: 
         assert (await (await door.client()).ask(head)).status == 413
 
 
+# Large ones
+
+
+@pytest.fixture
+async def gallery() -> AsyncIterator[Door]:
+    """A door where two bodies with pictures may be at a time."""
+    there = Door(HttpPolicy(large_targets=re.compile(rb"[?]picture\Z"), max_large_bodies=2))
+    there.listen()
+    yield there
+    await there.close()
+
+
+def picture(size: int, *, is_chunked: bool = False, target: str = "/?picture") -> tuple[str, str]:
+    """Head and body of a request with a body of that size."""
+    length = "Transfer-Encoding: chunked" if is_chunked else f"Content-Length: {size}"
+    body = f"{size:x}\r\n{'a' * size}\r\n0\r\n\r\n" if is_chunked else "a" * size
+    return f"POST {target} HTTP/1.1\r\nHost: a.test\r\n{length}\r\n\r\n", body
+
+
+@pytest.mark.parametrize("is_chunked", [False, True])
+async def test_a_body_may_be_large_where_pictures_are_expected(gallery: Door, is_chunked: bool) -> None:
+    for size, status in ((MAX_LARGE_BODY, 200), (MAX_LARGE_BODY + 1, 413), (MAX_BODY, 200)):
+        client = await gallery.client()
+        answer = await client.ask("".join(picture(size, is_chunked=is_chunked)))
+        assert answer.status == status
+        if status == 200:
+            assert answer.told["body"] == size
+    client = await gallery.client()
+    head, body = picture(MAX_BODY + 1, is_chunked=is_chunked, target="/?no-picture")
+    assert (await client.ask(head + body)).status == 413
+
+
+async def test_few_large_bodies_may_be_there_at_a_time(gallery: Door) -> None:
+    waiting = [await gallery.client() for _ in range(2)]
+    for client in waiting:
+        await client.say(picture(MAX_BODY + 1)[0])
+    late = await gallery.client()
+    assert (await late.ask(picture(MAX_BODY + 1)[0])).status == 503
+    small = await gallery.client()
+    assert (await small.ask("".join(picture(MAX_BODY)))).status == 200
+    # One is answered, and its connection stays; one goes away in the middle.
+    assert (await waiting[0].ask("a" * (MAX_BODY + 1))).status == 200
+    for client in (waiting[1], late, small):
+        await client.close()
+    await gallery.guests(1)
+    assert gallery.server.large_bodies == 0
+    for _ in range(3):
+        assert (await waiting[0].ask("".join(picture(MAX_BODY + 1)))).status == 200
+
+
+async def test_a_large_body_has_more_time_and_no_more_than_that(gallery: Door) -> None:
+    client = await gallery.client()
+    await client.say(picture(MAX_BODY + 1)[0] + "a")
+    async with asyncio.timeout(WITHIN_S):
+        while not gallery.server.large_bodies:  # noqa: ASYNC110 - the socket's own news comes between
+            await asyncio.sleep(0)
+    await gallery.pass_time(29)
+    await client.say("a")
+    await gallery.pass_time(1)
+    assert (await client.answer()).status == 408
+
+
 @pytest.mark.parametrize("extension", ["", ";" + "x" * 200])
 async def test_chunks_that_are_mostly_wrapping_end_at_a_bound(door: Door, extension: str) -> None:
     client = await door.client()
@@ -244,7 +308,7 @@ async def test_chunks_that_are_mostly_wrapping_end_at_a_bound(door: Door, extens
     chunk = f"1{extension}\r\nx\r\n"
     sent = 0
     async with asyncio.timeout(WITHIN_S):
-        while not client.reader._buffer and sent < 3 * CHUNKED * MAX_BODY:  # type: ignore[attr-defined]
+        while not client.reader._buffer and sent < 3 * BYTES_IN_CHUNKS * MAX_BODY:  # type: ignore[attr-defined]
             await client.say(chunk * 500)
             sent += 500 * len(chunk)
             await asyncio.sleep(0)

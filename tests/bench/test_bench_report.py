@@ -12,7 +12,7 @@ from bench.canned import whole
 from bench.kick import quantile
 from bench.measure import Setup
 from bench.report import markdown
-from bench.results import Api, Call, Fanout, Import, Ingest, Kick, Result, decode, encode
+from bench.results import Api, Call, Fanout, Import, Ingest, Kick, Relaying, Result, decode, encode
 from bench.sdk import called
 
 FANOUT = Fanout(
@@ -33,9 +33,12 @@ API = Api(
     latency_p99_ms=5, failed=0, load_share=0.2, foreign_share=0.2,
 )  # fmt: skip
 ECHO = dataclasses.replace(API, server="starlette", cpu_us=42)
+RELAY = Relaying(
+    server="penstock", tasks=20, repeat=0, cpu_ms=1.5, cpu_share=0.03, memory_kib=700, base_kib=18_000, foreign_share=0
+)
 IMPORT = Import(statement="import penstock", runs=25, above_ms=2.5, bare_ms=13)
 CALL = Call(caller="penstock", operation="CheckBlacklist", repeat=0, calls=2000, cpu_us=300, wall_us=500)
-RESULTS: list[Result] = [FANOUT, INGEST, KICK, IMPORT, CALL, API]
+RESULTS: list[Result] = [FANOUT, INGEST, KICK, RELAY, IMPORT, CALL, API]
 
 
 def ours(**changes: object) -> Fanout:
@@ -73,6 +76,18 @@ def test_publishers_are_projected_only_from_where_the_server_kept_up() -> None:
 def test_player_left_open_is_no_fast_kick() -> None:
     assert verdict(markdown([KICK]), "kick, 500 attached: last") == "met"
     assert verdict(markdown([dataclasses.replace(KICK, left_open=1)]), "kick, 500 attached: last") == "MISSED"
+
+
+def test_a_relay_is_judged_by_its_own_costs_against_ffmpegs_at_as_many() -> None:
+    ffmpeg = dataclasses.replace(RELAY, server="ffmpeg", cpu_ms=3, memory_kib=15_000, base_kib=0)
+    text = markdown([RELAY, ffmpeg])
+    assert verdict(text, "a relay in the engine: CPU") == "met"
+    assert verdict(text, "a relay in the engine: memory") == "met"
+    assert "| penstock | 20 | 1.50 | 0.50 | 700 | 0.05 | 1,600 | 3% | 0% |" in text
+    heavy = dataclasses.replace(RELAY, cpu_ms=3.1, memory_kib=1501)
+    assert verdict(markdown([heavy, ffmpeg]), "a relay in the engine: CPU") == "MISSED"
+    assert verdict(markdown([heavy, ffmpeg]), "a relay in the engine: memory") == "MISSED"
+    assert verdict(markdown([heavy, dataclasses.replace(ffmpeg, tasks=50)]), "a relay in the engine: CPU") is None
 
 
 def test_p99_of_few_values_is_their_worst() -> None:

@@ -18,7 +18,10 @@ from tests.cli.kit import Commands, FakeServer
 
 OWN = "-----BEGIN CERTIFICATE-----\nours\n-----END CERTIFICATE-----\n"
 PUBLIC = "-----BEGIN CERTIFICATE-----\npublic\n-----END CERTIFICATE-----\n"
-KEYS = ("PENSTOCK_KINGSOFT_ACCESS_KEY", "PENSTOCK_KINGSOFT_SECRET_KEY", "KS_ACCESS_KEY_ID", "KS_SECRET_ACCESS_KEY")
+KEYS = (
+    *("PENSTOCK_KINGSOFT_ACCESS_KEY", "PENSTOCK_KINGSOFT_SECRET_KEY", "KS_ACCESS_KEY_ID", "KS_SECRET_ACCESS_KEY"),
+    *("PENSTOCK_VOLCENGINE_ACCESS_KEY", "PENSTOCK_VOLCENGINE_SECRET_KEY", "VOLC_ACCESSKEY", "VOLC_SECRETKEY"),
+)
 ENV = ANSWERS["env"]
 assert isinstance(ENV, Environment)
 
@@ -65,9 +68,9 @@ def test_shell_takes_the_exports(penstock: Commands, server: FakeServer) -> None
 def test_json_has_the_same_variables(penstock: Commands, server: FakeServer) -> None:
     bundle = str(server.data_dir / "tls" / "bundle.pem")
     assert json.loads(penstock("env", "--json").out) == {
-        **dict(zip(KEYS, ("AKtest", "it's$ecret") * 2, strict=True)),
-        "PENSTOCK_KINGSOFT_ENDPOINT": "http://127.0.0.1:8080",
-        "PENSTOCK_KINGSOFT_CA": bundle,
+        **dict(zip(KEYS, ("AKtest", "it's$ecret") * 4, strict=True)),
+        **dict.fromkeys(("PENSTOCK_KINGSOFT_ENDPOINT", "PENSTOCK_VOLCENGINE_ENDPOINT"), "http://127.0.0.1:8080"),
+        **dict.fromkeys(("PENSTOCK_KINGSOFT_CA", "PENSTOCK_VOLCENGINE_CA"), bundle),
         "PENSTOCK_ENDPOINT": "http://127.0.0.1:8080",
         "PENSTOCK_TLS_ENDPOINT": "https://127.0.0.1:8443",
         **dict.fromkeys(("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "CURL_CA_BUNDLE"), bundle),

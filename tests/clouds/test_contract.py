@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -13,7 +13,7 @@ from msgspec import Meta, Struct
 from penstock.clouds import members, shape
 from penstock.clouds.contract import About, Credentials, Effect, Operation, Paging, Result
 from penstock.clouds.members import IN_HEADER, Names, Place
-from penstock.errors import InvalidField, MissingField, UnknownField
+from penstock.errors import InvalidField, MissingField, UnknownField, WrongFormat, WrongType
 
 CLOUDS = Path(__file__).resolve().parents[2] / "src" / "penstock" / "clouds"
 
@@ -117,6 +117,45 @@ def test_make_refuses_with_the_field_the_value_and_the_wanted(
         operation.make(**values)
 
 
+@pytest.mark.parametrize(
+    ("given", "kind"),
+    [
+        ({"app": 5}, WrongType),
+        ({"app": []}, WrongType),
+        ({"app": "a b"}, WrongFormat),
+        ({"app": "a" * 31}, InvalidField),
+        ({"app": "a", "end_time": "soon"}, WrongFormat),
+        ({"app": "a", "end_time": "2026-03-01T12:00:00"}, WrongFormat),
+        ({"app": "a", "end_time": 5}, WrongType),
+    ],
+)
+def test_what_is_wrong_with_a_value_has_its_own_class(given: dict[str, Any], kind: type[InvalidField]) -> None:
+    with pytest.raises(InvalidField) as caught:
+        Forbid.make(**{"vhost": "v", **given})
+    assert type(caught.value) is kind
+
+
+class Moment(Struct):
+    """A time in seconds."""
+
+    second: Annotated[datetime, shape.as_time("seconds")]
+
+
+class Moments(Struct, kw_only=True):
+    """Times in two units, alone and in a list."""
+
+    milli: Annotated[datetime | None, shape.as_time("milliseconds")] = None
+    none: Annotated[datetime | None, shape.as_time("seconds")] = None
+    inner: list[Moment] = []
+
+
+def test_times_leave_in_utc_cut_to_their_unit() -> None:
+    at = datetime(2026, 3, 1, 20, 0, 1, 987_654, tzinfo=timezone(timedelta(hours=8)))
+    plain = shape.encode(Moments(milli=at, inner=[Moment(at)]))
+    assert plain == {"milli": "2026-03-01T12:00:01.987Z", "none": None, "inner": [{"second": "2026-03-01T12:00:01Z"}]}
+    assert shape.decode(plain, Moments).inner == [Moment(at.replace(microsecond=0))]
+
+
 def test_wire_names_are_spoken_on_the_wire() -> None:
     with pytest.raises(InvalidField, match="dataInterval is '1h'; it must be one of '1m', '5m'"):
         members.convert({"domainDir": [{"domain": "a"}], "dataInterval": "1h"}, Flow)
@@ -137,6 +176,7 @@ def test_member_tells_where_it_travels() -> None:
         (Annotated[float, Meta(gt=0)], "a number above 0"),
         (Annotated[float, Meta(gt=0, le=5)], "a number above 0 and at most 5"),
         (Annotated[int, Meta(le=9)] | None, "an integer of at most 9"),
+        (Annotated[float, Meta(ge=0, lt=1)], "a number of at least 0 and below 1"),
         (float, "a number"),
         (bool, "true or false"),
         (Annotated[str, Meta(max_length=5)], "text of at most 5 characters"),

@@ -14,6 +14,7 @@ from penstock.domain.caller import Caller
 from penstock.domain.clock import DomainClock
 from penstock.domain.journal import Journal
 from penstock.domain.live import Engine, Live, Rules
+from penstock.domain.recording_urls import FileUrls
 from penstock.domain.registry import Registry
 from penstock.domain.sessions import Sessions
 from penstock.domain.usage import UsageLedger
@@ -98,6 +99,7 @@ async def opened(
             audiences=Audiences(),
             usage=UsageLedger(),
             engine=engine or NoEngine(),
+            file_urls=FileUrls("a-secret-of-the-server", "http://penstock.test"),
         )
         await live.registry.load(store)
         yield live

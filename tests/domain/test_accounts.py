@@ -15,7 +15,7 @@ from penstock.domain import accounts, records
 from penstock.domain.accounts import CREDENTIALS, new_key, read_credentials, seed_of
 from penstock.domain.live import Live
 from penstock.errors import ConfigError, Conflict, InvalidField, NotFound
-from penstock.storage.rows import AccessKey, UrlSigning, Vhost
+from penstock.storage.rows import AccessKey, RecordAlways, UrlSigning, Vhost
 from tests.clock import START
 from tests.domain.kit import CLIENT, DEMO, SEED, NoEngine, opened
 from tests.storage.kit import mode
@@ -35,6 +35,9 @@ publish_auth = "signed"
 publish_key = "publish-key"
 publish_sign_order = ["time", "key", "path"]
 publish_valid_s = 600
+record = "hls"
+record_apps = ["live"]
+record_one_file = true
 [[account]]
 id = "2"
 [[account.key]]
@@ -62,6 +65,7 @@ def test_what_the_settings_say_is_the_seed(config: Config) -> None:
     assert (demo.name, demo.account, demo.apps, demo.publish_auth) == ("demo", "1", ("live", "studio"), "none")
     assert (signed.publish_auth, signed.publish_key) == ("signed", "publish-key")
     assert signed.signing == UrlSigning(("time", "key", "path"), 600)
+    assert (demo.record, signed.record) == (RecordAlways(), RecordAlways("hls", ("live",), True))
     assert [(domain.vhost, domain.name, domain.kind) for domain in seed.domains] == [
         ("demo", "push.demo.test", "push"),
         ("demo", "push2.demo.test", "push"),

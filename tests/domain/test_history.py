@@ -50,6 +50,7 @@ async def times(live: Live, which: Filter) -> list[list[float]]:
         ({"account": "2"}, [3]),
         ({"vhost": "other"}, [2]),
         ({"vhost": "nosuch"}, []),
+        ({"vhost": ""}, [6, 5, 4, 2, 1]),
     ],
 )
 async def test_a_filter_lets_through_what_fits(live: Live, given: dict[str, Any], expected: list[int]) -> None:
@@ -61,6 +62,16 @@ async def test_a_filter_lets_through_what_fits(live: Live, given: dict[str, Any]
     await put(live, 5, stream=replace(stream, stream="s2"))
     await put(live, 6, push_domain="push2.demo.test")
     assert await times(live, replace(EVERYTHING, **given)) == [expected, expected]
+
+
+async def test_sessions_go_by_their_end_and_by_a_piece_of_a_name_too(live: Live) -> None:
+    for epoch, (name, ended_s) in enumerate([("cam1", 900), ("cam2", 600), ("mic", 700), ("cam3", 901)], 1):
+        stream = replace(rows.STREAM, stream=name)
+        await rows.publish(live.store, epoch, rows.at(epoch), rows.at(ended_s), account="1", stream=stream)
+    which = replace(EVERYTHING, since=rows.at(600), until=rows.at(901))
+    for part, found in (("", ["cam1", "mic", "cam2"]), ("am", ["cam1", "cam2"]), ("AM", [])):
+        page = await history.sessions(live, replace(which, stream_part=part), by="ended_at")
+        assert [row.stream.stream for row in page.rows] == found
 
 
 async def test_what_is_still_to_be_written_is_waited_for(live: Live) -> None:

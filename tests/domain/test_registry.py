@@ -44,6 +44,18 @@ async def test_push_domains_are_found_whatever_their_case(registry: Registry) ->
             registry.push_domain(vhost, name)
 
 
+async def test_a_domain_is_found_by_its_name_alone_among_those_of_its_account(live: Live, registry: Registry) -> None:
+    assert registry.domain_of("1", "PUSH2.demo.test").vhost == "demo"
+    assert registry.domain_of("1", "pull.demo.test").kind == "pull"
+    for kind in ("pull", "push"):
+        await live.store.put_domain(Domain(vhost="signed", name="both.test", kind=kind))
+    await registry.load(live.store)
+    assert registry.domain_of("1", "both.test").kind == "push"
+    for account, name in (("2", "push.demo.test"), ("1", "push.other.test"), ("1", "nosuch.test"), ("1", "")):
+        with pytest.raises(UnknownDomain):
+            registry.domain_of(account, name)
+
+
 async def test_domains_are_in_the_order_of_their_ids(live: Live, registry: Registry) -> None:
     assert [domain.name for domain in registry.domains("demo", "push")] == ["push.demo.test", "push2.demo.test"]
     await live.store.put_domain(Domain(vhost="demo", name="a.demo.test", kind="push"))

@@ -32,7 +32,7 @@ PAGE: Final = """<!doctype html><meta charset="utf-8"><title>player</title>
 <script>
 const video = document.getElementById("video");
 const state = {{fatal: [], errors: [], levels: [], lastTime: 0, moved: 0}};
-const hls = new Hls();
+const hls = new Hls({options});
 hls.on(Hls.Events.ERROR, (_, data) => {{
   (data.fatal ? state.fatal : state.errors).push(`${{data.type}} ${{data.details}} ${{data.reason || ""}}`);
 }});
@@ -49,6 +49,7 @@ video.addEventListener("timeupdate", () => {{
 const seen = () => ({{
   ...state, time: video.currentTime, width: video.videoWidth, height: video.videoHeight,
   latency: hls.latency, frames: video.getVideoPlaybackQuality().totalVideoFrames,
+  behind: hls.playingDate ? (Date.now() - hls.playingDate) / 1000 : null,
 }});
 const moves = (seconds, withinSeconds) => new Promise(resolve => {{
   const start = state.moved, deadline = Date.now() + 1000 * withinSeconds;
@@ -141,10 +142,10 @@ class Browser:
             raise PeerFailed(f"chromium refused {method}: {found['error']}")
         return found["result"]
 
-    async def play(self, url: str) -> Page:
-        """Open a page that plays `url` by hls.js."""
+    async def play(self, url: str, **options: Any) -> Page:
+        """Open a page that plays `url` by hls.js, which is given `options`."""
         path = self._folder / f"page-{next(self._numbers)}.html"
-        path.write_text(PAGE.format(script=HLS_JS.as_uri(), url=json.dumps(url)))
+        path.write_text(PAGE.format(script=HLS_JS.as_uri(), url=json.dumps(url), options=json.dumps(options)))
         return await self.open(path.as_uri())
 
     async def open(

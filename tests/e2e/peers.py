@@ -487,6 +487,7 @@ class NginxRtmp(Peers):
         super().__init__()
         self._folder = folder
         self._port = 0
+        self._process: Child | None = None
 
     def rtmp_url(self, app_stream: str) -> str:
         return f"rtmp://127.0.0.1:{self._port}/{app_stream}"
@@ -495,20 +496,27 @@ class NginxRtmp(Peers):
         raise NotImplementedError("nginx-rtmp serves no HTTP-FLV")
 
     async def listen(self) -> None:
-        """Start; return when it takes connections."""
-        with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as free:
-            self._port = free.getsockname()[1]
+        """Start, at the same port if it was killed before; return when it takes connections."""
+        if not self._port:
+            with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as free:
+                self._port = free.getsockname()[1]
         config = self._folder / "nginx.conf"
         config.write_text(NGINX_CONFIG.format(port=self._port))
         child = await self.start(
             Child, "nginx", shutil.which("nginx") or "/usr/sbin/nginx", "-p", str(self._folder), "-c", str(config),
             "-e", "stderr",
         )  # fmt: skip
+        self._process = child
         deadline = time.monotonic() + BEGIN_S
         while not await _listens(self._port):
             if time.monotonic() > deadline or not child.running:
                 raise PeerFailed(child._failure("does not listen"))
             await asyncio.sleep(0.05)
+
+    async def kill(self) -> None:
+        """End it as a crash would."""
+        assert self._process is not None
+        await self._process.kill()
 
 
 async def _listens(port: int) -> bool:

@@ -185,3 +185,55 @@ async def test_who_played_from_the_start_gets_every_packet_and_the_end(
     for track in "va":
         wanted = [packet.identity for packet in source[first:] if packet.track == track]
         assert [packet.identity for packet in track_of(got, track)] == wanted
+
+
+# With low latency
+
+
+async def test_hls_js_is_within_two_seconds_of_live(
+    serve: Serve, ffmpeg: Ffmpeg, samples: Samples, browser: Browser, stream: str
+) -> None:
+    server = serve(hls_low_latency=True)
+    await ffmpeg.publish(samples.at_30_fps, server.rtmp_url(stream), loop=True)
+    page = await browser.play(server.hls_url(stream), lowLatencyMode=True, maxLiveSyncPlaybackRate=1.1)
+    # By the server's clock, which is this machine's: when the frame that is shown came in, and hls.js' own reckoning.
+    await page.until("seen().behind !== null && seen().behind < 2", within_s=25)
+    seen = await page.moves(5, within_s=25)
+    assert 0 < seen["behind"] < 2
+    assert 0 < seen["latency"] < 2
+    assert seen["errors"] == []
+    # It asked for parts before they were there, and hardly for a whole segment.
+    asked = page.requests()
+    parts = [url for url in asked if re.search(r"/\d+\.\d+\.m4s$", url)]
+    assert len(parts) > 15
+    assert len([url for url in asked if "_HLS_msn=" in url]) > 15
+    assert len([url for url in asked if re.search(r"/\d+\.m4s$", url)]) < 4
+
+
+async def test_hls_js_plays_parts_on_when_the_publisher_comes_back(
+    serve: Serve, ffmpeg: Ffmpeg, samples: Samples, browser: Browser, stream: str
+) -> None:
+    server = serve(hls_low_latency=True)
+    publisher = await ffmpeg.publish(samples.h264, server.rtmp_url(stream), loop=True)
+    page = await browser.play(server.hls_url(stream), lowLatencyMode=True)
+    await page.moves(3, within_s=25)
+    await publisher.kill()
+    await server.wait_log(rf"control: demo/{stream} ended", within_s=2)
+    await ffmpeg.publish(samples.at_30_fps, server.rtmp_url(stream), loop=True)
+    for _ in range(10):
+        seen = await page.moves(2, within_s=20)
+        if seen["width"] == 640:
+            break
+    assert (seen["width"], seen["fatal"]) == (640, [])
+    await page.moves(4, within_s=20)
+
+
+@pytest.mark.parametrize("player", ["ffprobe", "pyav"])
+async def test_players_without_parts_get_the_publishers_own_packets_too(
+    player: str, serve: Serve, ffmpeg: Ffmpeg, pyav: Pyav, samples: Samples, stream: str
+) -> None:
+    server = serve(hls_low_latency=True)
+    source = await pyav.packets(samples.b_frames)
+    await pyav.publish(samples.b_frames, server.rtmp_url(stream))
+    peers = {"ffprobe": ffmpeg, "pyav": pyav}
+    assert_unchanged(source, await peers[player].packets(server.hls_url(stream), seconds=PLAYED_S))

@@ -151,3 +151,16 @@ async def test_a_page_in_a_frame_shows_the_picture_alone(
     await plays(page, 1)
     shown = "[...document.querySelectorAll('#stage, header, footer')].map(found => found.offsetHeight)"
     assert await page.evaluate(shown) == [0, 360, 0]
+
+
+async def test_the_page_plays_parts_within_two_seconds_of_live(
+    serve: Serve, ffmpeg: Ffmpeg, samples: Samples, browser: Browser, stream: str
+) -> None:
+    server = serve(hls_low_latency=True)
+    await ffmpeg.publish(samples.h264, server.rtmp_url(stream), loop=True)
+    page = await browser.open(f"{server.page_url(stream)}#hls")
+    await plays(page, 3)
+    behind = f"parseFloat(/([0-9.]+) s behind live/.exec({text('stats')})?.[1])"
+    assert await page.until(f"({behind} < 2) && {behind}", within_s=15) > 0
+    assert any("_HLS_msn=" in url for url in page.requests())
+    assert_at_home(page, server)

@@ -19,7 +19,8 @@ import pytest
 from tests.clouds.volcengine.official import OUTSIDE
 from tests.e2e.media import Packet, is_run_of, rising, track_of
 from tests.e2e.peers import Ffmpeg, PeerFailed
-from tests.e2e.relaying import (
+from tests.e2e.server import Serve, Server
+from tests.e2e.tasks import (
     CALLBACK_KEY,
     KEY,
     OTHER_KEY,
@@ -34,7 +35,6 @@ from tests.e2e.relaying import (
     receiving,
     workers_of,
 )
-from tests.e2e.server import Serve, Server
 from tests.workers.kit import Sample, Web, sample_bytes, serving
 
 OWN: Final = {"Domain": "push.one.test", "App": "live", "Stream": "out"}

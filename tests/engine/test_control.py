@@ -13,6 +13,7 @@ from penstock.engine.control import Answer, ControlLink
 from penstock.engine.formats import FLV
 from penstock.engine.hub import Hub, HubPolicy
 from penstock.engine.publication import Publication
+from penstock.engine.relaying.relays import Relays
 from penstock.engine.usage import UsageMeter
 from penstock.link import local
 from penstock.link.messages import (
@@ -36,9 +37,11 @@ from penstock.link.messages import (
     Vhost,
     Welcome,
 )
+from penstock.link.relaying import RelayState, RelayTold, StartRelay, StopRelay
 from penstock.model import Kind, StreamId
 from tests.clock import START, ManualClock
 from tests.engine.kit import CLIENT, DEMO, LOW, FakeOwner, FakePublisher, key_body, make_lease, send
+from tests.engine.relaying.kit import ORDER, Stage
 
 M = TypeVar("M", bound=AnyMessage)
 
@@ -556,3 +559,59 @@ async def test_a_refusal_is_logged_in_one_bounded_line_without_control_character
     assert record.getMessage().isprintable()
     assert record.getMessage().isascii()
     assert len((await control.next(TurnedAway)).target) <= control_module.MAX_TARGET
+
+
+# Relays
+
+
+@pytest.fixture
+def stage(engine: Engine) -> Stage:
+    """The engine has relays, whose ends the test plays."""
+    stage = Stage()
+    engine.link.speak_for(Relays(stage.rooms))
+    return stage
+
+
+async def test_a_relay_is_ordered_and_told_of(stage: Stage, control: FakeControl) -> None:
+    control.send(StartRelay(ORDER))
+    assert await control.next(RelayTold) == RelayTold(ORDER.id, RelayState.CONNECTING)
+    stage.pulls[0].loses("gone")
+    told = await control.next(RelayTold)
+    assert (told.state, told.error, told.failures) == (RelayState.WAITING, "gone", 1)
+    control.send(StopRelay(ORDER.id))
+    assert (await control.next(RelayTold)).state is RelayState.STOPPED
+
+
+async def test_relays_tell_their_numbers_with_the_statistics(
+    engine: Engine, stage: Stage, control: FakeControl
+) -> None:
+    control.send(StartRelay(ORDER))
+    await control.next(RelayTold)
+    engine.link.send_stats()
+    await control.next(Stats)
+    await control.nothing_more()
+    stage.pulls[0].bytes_in = 7
+    engine.link.send_stats()
+    await control.next(Stats)
+    assert (await control.next(RelayTold)).bytes_in == 7
+
+
+async def test_relays_go_on_without_control_and_the_next_one_hears_of_them(
+    engine: Engine, stage: Stage, control: FakeControl
+) -> None:
+    control.send(StartRelay(ORDER))
+    await control.next(RelayTold)
+    control.close()
+    await settle()
+    stage.pulls[0].loses("gone")
+    successor = FakeControl(engine.link)
+    assert (await successor.next(Hello)).relays == (ORDER.id,)
+    successor.send(WELCOME)
+    told = await successor.next(RelayTold)
+    assert (told.error, told.next_try_at is not None) == ("gone", True)
+
+
+async def test_an_engine_without_relays_takes_no_order(control: FakeControl, caplog: pytest.LogCaptureFixture) -> None:
+    control.send(StartRelay(ORDER))
+    await control.nothing_more()
+    assert "StartRelay" in caplog.text

@@ -287,29 +287,6 @@ def test_what_is_sent_after_the_end_is_counted(house: House) -> None:
     assert house.usage() == [("hls", "192.0.2.7", 300, 0)]
 
 
-# Waiting
-
-
-def test_who_waits_is_asked_until_it_has_what_it_waits_for(house: House) -> None:
-    answers = iter([False, False, True])
-    house.viewers.wait("one", lambda: next(answers), lambda: pytest.fail("it gave up"))
-    for _ in range(5):
-        house.pass_time(0.25)
-    assert list(answers) == []
-
-
-def test_who_waits_too_long_gives_up(house: House) -> None:
-    given_up: list[str] = []
-    house.viewers.wait("one", lambda: False, lambda: given_up.append("one"))
-    house.viewers.wait("other", lambda: False, lambda: given_up.append("other"))
-    house.viewers.wait_no_more("other")
-    house.pass_time(7.9)
-    assert not given_up
-    house.pass_time(0.1)
-    house.pass_time(9)
-    assert given_up == ["one"]
-
-
 def test_what_was_packed_goes_with_its_last_player_and_not_when_the_collector_comes(house: House) -> None:
     """Segments are megabytes, and the engine's collector looks rarely."""
     gc.disable()

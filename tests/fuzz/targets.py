@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
 from functools import cache
@@ -16,7 +18,9 @@ from typing import Final, cast
 
 from penstock.clouds.http import Headers, HttpRequest
 from penstock.clouds.kingsoft import signing
+from penstock.engine.parts import PartSegmenter
 from penstock.engine.publication import Publication
+from penstock.engine.recording.salvage import mend_flv, mend_mp4
 from penstock.engine.segments import Segmenter, SegmentPolicy
 from penstock.engine.stream import Stream
 from penstock.errors import AmfError, FlvError, HlsError, MalformedRequest, RtmpError
@@ -156,13 +160,20 @@ def segments(data: bytes) -> None:
     """The same messages packed for HLS, and read back by a reader that knows nothing of the writer."""
     clock = ManualClock()
     stream, segmenter = make_stream(clock), Segmenter(SegmentPolicy(), clock)
+    in_parts = PartSegmenter(SegmentPolicy(part_s=0.3), clock)
     stream.follow(segmenter)
+    stream.follow(in_parts)
     publication = Publication(
         make_lease(1), stream, FakePublisher(), ENCODER, "", began_at=START, now_s=clock.monotonic(), start_ms=0
     )
     for kind, timestamp, body in messages_of(data):
         send(publication, kind, timestamp, body, clock.monotonic())
-    segmenter.end()
+    for packed in (segmenter, in_parts):
+        packed.end()
+        _check_segments(packed)
+
+
+def _check_segments(segmenter: Segmenter) -> None:
     if not segmenter.is_ready:
         return
     assert hls.multivariant_playlist("x", segmenter.tracks, peak_bps=segmenter.peak_bps).isascii()
@@ -170,7 +181,7 @@ def segments(data: bytes) -> None:
     for name in re.findall(r"^(\d+)\.m4s$", playlist, re.MULTILINE):
         segment = segmenter.segment(int(name))
         assert segment is not None
-        assert boxes.read_segment(segment)
+        assert boxes.read_fragments(segment)
     for name in re.findall(r"init-(\d+)\.mp4", playlist):
         init = segmenter.init(int(name))
         assert init is not None
@@ -190,6 +201,23 @@ def read_file(data: list[bytes]) -> tuple[list[flv.Tag], bool]:
 
 def files(data: bytes) -> None:
     assert read_file(pieces(data)) == read_file([data]), "another split reads otherwise"
+
+
+# Recordings that a killed process left behind
+
+
+def recordings(data: bytes) -> None:
+    """A file of any bytes is mended, or is none of ours; and once mended it stays as it is."""
+    mend, suffix = ((mend_mp4, ".mp4"), (mend_flv, ".flv"))[data[:1] == b"F"]
+    with tempfile.TemporaryFile(suffix=suffix) as file:
+        file.write(data)
+        file.flush()
+        facts = mend(file.fileno())
+        if facts is None:
+            return
+        assert facts.size_bytes == os.fstat(file.fileno()).st_size <= len(data)
+        assert facts.duration_ms >= 0
+        assert mend(file.fileno()) == facts, "what was mended is not whole"
 
 
 # The gateway
@@ -290,5 +318,6 @@ TARGETS: Final[dict[str, Target]] = {
     "files": files,
     "gateway": gateway,
     "playlists": playlists,
+    "recordings": recordings,
     "segments": segments,
 }

@@ -115,7 +115,18 @@ def test_length_is_bounded() -> None:
         parse_url(base + "a" * (MAX_URL + 1 - len(base)), ALL)
 
 
-@pytest.mark.parametrize("text", ["gopher://a.example/x?key=secret", "http://u:secret@a/\n", "http://a b/?key=secret"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "gopher://a.example/x/secret?key=secret",
+        "http://u:secret@a/\n",
+        "http://a b/?key=secret",
+        "rtmp://a.example:0/live/secret",
+        "a.example/live/secret",
+        "http:/a/secret",
+        "ftp://a/secret://b/secret",
+    ],
+)
 def test_a_refusal_shows_no_key(text: str) -> None:
     with pytest.raises(NetworkRefused) as caught:
         parse_url(text, ALL)

@@ -82,6 +82,13 @@ def read_segment(data: bytes) -> list[ReadRun]:
     return runs
 
 
+def read_fragments(data: bytes) -> list[list[ReadRun]]:
+    """The runs of each fragment of a segment that holds several, one behind the other."""
+    starts = [box.start for box in read(data).boxes if box.kind == "moof"]
+    assert starts[0] == 0
+    return [read_segment(data[start:end]) for start, end in zip(starts, [*starts[1:], len(data)], strict=True)]
+
+
 def _read_run(data: bytes, traf: Box, expected_at: int) -> tuple[ReadRun, int]:
     assert [box.kind for box in traf.boxes] == ["tfhd", "tfdt", "trun"]
     tfhd, tfdt, trun = traf.boxes

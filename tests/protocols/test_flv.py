@@ -185,3 +185,11 @@ def test_whatever_is_framed_reads_back(tags: list[Tag], step: int) -> None:
     raw = flv.file_header(audio=True, video=True)
     raw += b"".join(flv.tag(tag.kind, tag.dts_ms, tag.payload) for tag in tags)
     assert read_pieces([raw[at : at + step] for at in range(0, len(raw), step)]) == tags
+
+
+def test_a_tag_at_another_time_is_the_same_but_for_that() -> None:
+    whole = flv.tag(flv.VIDEO, 5, b"payload")
+    moved = flv.retimed(whole, 0x1_89ABCDEF)
+    (tag,) = TagReader().receive(flv.file_header(audio=True, video=True) + moved)
+    assert (tag.kind, tag.dts_ms, tag.payload) == (flv.VIDEO, 0x89ABCDEF, b"payload")
+    assert flv.retimed(moved, 5) == whole

@@ -5,9 +5,18 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
+from msgspec import structs
 
 from penstock.protocols.fmp4 import AudioTrack, VideoTrack
-from penstock.protocols.hls import Piece, codec_name, media_playlist, multivariant_playlist, target_duration
+from penstock.protocols.hls import (
+    LowLatency,
+    PartPiece,
+    Piece,
+    codec_name,
+    media_playlist,
+    multivariant_playlist,
+    target_duration,
+)
 from tests.protocols.codecs.tools import captures
 
 AT = datetime(2026, 3, 1, 12, 0, 0, 250_000, tzinfo=UTC)
@@ -64,6 +73,70 @@ def test_a_discontinuity_at_the_front_is_in_the_number_alone() -> None:
 def test_the_end_is_told_last() -> None:
     assert lines(piece(7), ended=True)[-2:] == ["7.m4s", "#EXT-X-ENDLIST"]
     assert "#EXT-X-ENDLIST" not in lines(piece(7))
+
+
+# With low latency
+
+
+def with_parts(number: int, *lengths: float, init: int = 7, broken: bool = False) -> Piece:
+    parts = tuple(PartPiece(length, not index) for index, length in enumerate(lengths))
+    return structs.replace(piece(number, init, broken=broken), parts=parts)
+
+
+def low_latency_lines(*pieces: Piece, under_way: Piece | None, hint: str, ended: bool = False) -> list[str]:
+    text = media_playlist(
+        pieces,
+        target_duration=4,
+        discontinuity_sequence=0,
+        is_ended=ended,
+        low_latency=LowLatency(0.5, under_way, hint),
+    )
+    return text.splitlines()
+
+
+def test_a_playlist_with_parts_is_these_lines() -> None:
+    found = low_latency_lines(
+        piece(7),
+        with_parts(8, 0.5, 0.5, 0.48),
+        under_way=with_parts(9, 0.48),
+        hint="9.1.m4s",
+    )
+    assert found == [
+        "#EXTM3U",
+        "#EXT-X-VERSION:9",
+        "#EXT-X-TARGETDURATION:4",
+        "#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,PART-HOLD-BACK=1.500",
+        "#EXT-X-PART-INF:PART-TARGET=0.500",
+        "#EXT-X-MEDIA-SEQUENCE:7",
+        "#EXT-X-DISCONTINUITY-SEQUENCE:0",
+        '#EXT-X-MAP:URI="init-7.mp4"',
+        "#EXT-X-PROGRAM-DATE-TIME:2026-03-01T12:00:00.250Z",
+        "#EXTINF:2.000,",
+        "7.m4s",
+        '#EXT-X-PART:DURATION=0.500,URI="8.0.m4s",INDEPENDENT=YES',
+        '#EXT-X-PART:DURATION=0.500,URI="8.1.m4s"',
+        '#EXT-X-PART:DURATION=0.480,URI="8.2.m4s"',
+        "#EXTINF:2.000,",
+        "8.m4s",
+        '#EXT-X-PART:DURATION=0.480,URI="9.0.m4s",INDEPENDENT=YES',
+        '#EXT-X-PRELOAD-HINT:TYPE=PART,URI="9.1.m4s"',
+    ]
+
+
+def test_a_discontinuity_stands_ahead_of_the_parts_of_a_segment_under_way() -> None:
+    found = low_latency_lines(piece(7), under_way=with_parts(8, 0.5, init=8, broken=True), hint="8.1.m4s")
+    assert found[11:] == [
+        "#EXT-X-DISCONTINUITY",
+        '#EXT-X-MAP:URI="init-8.mp4"',
+        "#EXT-X-PROGRAM-DATE-TIME:2026-03-01T12:00:00.250Z",
+        '#EXT-X-PART:DURATION=0.500,URI="8.0.m4s",INDEPENDENT=YES',
+        '#EXT-X-PRELOAD-HINT:TYPE=PART,URI="8.1.m4s"',
+    ]
+
+
+def test_nothing_is_hinted_behind_the_end() -> None:
+    found = low_latency_lines(with_parts(7, 0.5), under_way=None, hint="", ended=True)
+    assert found[-2:] == ["7.m4s", "#EXT-X-ENDLIST"]
 
 
 def test_times_are_told_in_utc() -> None:

@@ -69,7 +69,7 @@ class Cloud:
             return wire.encode_error(error, request, request_id)
 
     def _act(self, operation: Any) -> Result:
-        if operation.unique_name != self.vhost:
+        if getattr(operation, "unique_name", self.vhost) != self.vhost:
             raise UnknownVhost(f"{operation.unique_name} is not yours")
         match operation:
             case streams.ForbidStream():
@@ -101,7 +101,7 @@ class Cloud:
         return structs.replace(result, streams=listed, count=len(listed))  # type: ignore[no-any-return]
 
     def _page(self, operation: Any, result: Any) -> Result:
-        start = operation.marker * operation.limit
+        start = (operation.marker - operation.about.paging.first) * operation.limit
         count = max(0, min(self.rows - start, operation.limit))
         (known, *_) = result.result
         rows = [structs.replace(known, stream=f"s{start + index}") for index in range(count)]
@@ -120,7 +120,7 @@ def recorded_result(operation: type[Operation[Any]]) -> Result:
 def members_for(operation: type[Operation[Any]]) -> dict[str, Any]:
     """Return what an operation was recorded with, for the cloud's own vhost."""
     members = next(each.members for each in EXCHANGES if each.action == operation.about.action)
-    return {**members, "unique_name": "demo"}
+    return {**members, "unique_name": "demo"} if "unique_name" in members else members
 
 
 def _made(operation: type[Operation[Any]]) -> Operation[Any]:

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from penstock.clouds.contract import Credentials, Operation
-from penstock.clouds.kingsoft import streams
+from penstock.clouds.kingsoft import streams, wire
 from penstock.errors import ApiError, BadSignature, InvalidField, MissingField, NotBanned, UnknownKey, UnknownVhost
 from tests.sdk.cloud import CLIENTS, KEYS, STREAM, WHERE, Cloud, client, done, members_for
 from tools.clients import snake, written
 
-OPERATIONS = list(streams.OPERATIONS.values())
+OPERATIONS = list(wire.OPERATIONS.values())
 
 
 @pytest.mark.parametrize("kind", CLIENTS)
@@ -145,7 +145,7 @@ def test_methods_are_those_of_the_contract() -> None:
 
 @pytest.mark.parametrize("kind", CLIENTS)
 def test_every_method_says_what_it_does(kind: Any) -> None:
-    for action in streams.OPERATIONS:
+    for action in wire.OPERATIONS:
         method = getattr(kind, snake(action))
         assert inspect.getdoc(method), action
 

@@ -14,6 +14,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any, Final
 
+import httpx2
 import pytest
 
 from penstock.clouds.contract import Credentials
@@ -22,6 +23,7 @@ from penstock.sdk.options import NAMES, Patience
 from penstock.sdk.transport import Door
 from tests.clock import ManualClock
 from tests.sdk.cloud import Cloud
+from tests.sdk.volcengine_cloud import Cloud as VolcengineCloud
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 PAGE: Final = (ROOT / "docs" / "sdk.md").read_text(encoding="utf-8")
@@ -34,8 +36,14 @@ def here(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
     """A cloud that every client meets, whichever endpoint it has."""
     cloud = Cloud(Credentials("AKexample", "its-secret-key"), clock=ManualClock(datetime.now(UTC)))
     cloud.rows = 3
-    monkeypatch.setattr(Door, "open", lambda _: cloud.transport)
-    monkeypatch.setattr(Door, "open_async", lambda _: cloud.transport)
+    volcengine = VolcengineCloud(Credentials("AKexample", "its-secret-key"), clock=cloud.clock)
+
+    def handle(request: httpx2.Request) -> httpx2.Response:
+        is_volcengines = request.headers["Authorization"].startswith("HMAC-SHA256")
+        return volcengine.handle(request) if is_volcengines else cloud._handle(request)
+
+    monkeypatch.setattr(Door, "open", lambda _: httpx2.MockTransport(handle))
+    monkeypatch.setattr(Door, "open_async", lambda _: httpx2.MockTransport(handle))
     yield cloud
     logging.getLogger("penstock.sdk").setLevel(logging.NOTSET)
 
@@ -82,6 +90,9 @@ def test_defaults_and_places_are_those_of_the_code(tmp_path: Path) -> None:
         assert f"`{variable}`" in PAGE
     for part in ("ACCESS_KEY", "SECRET_KEY", "TOKEN", "ENDPOINT", "CA"):
         assert f"`PENSTOCK_KINGSOFT_{part}`" in PAGE
+    volcengine = credentials.VOLCENGINE
+    for text in (volcengine.access_key, volcengine.secret_key, "PENSTOCK_VOLCENGINE_ENDPOINT", "~/.volc/credentials"):
+        assert f"`{text}`" in PAGE
     order = [place.split(" ")[0].replace(str(tmp_path), "~") for place, _ in vendor.files({}, tmp_path)]
     where = [PAGE.index(f"`{place}`") for place in order]
     assert where == sorted(where)

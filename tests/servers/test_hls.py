@@ -218,7 +218,7 @@ async def test_but_not_for_ever(open_house: OpenHouse) -> None:
     house = await open_house(clock=clock)
     client = await house.http_client()
     await client.pipe.write(f"GET /live/cam/{SESSION}/live.m3u8 HTTP/1.1\r\nHost: pull.demo.test\r\n\r\n".encode())
-    await until(lambda: bool(house.engine.viewers._waits))
+    await until(lambda: bool(house.engine.viewers.waits))
     clock.advance(8)
     house.engine.viewers.tick()
     answer = await client.answer()

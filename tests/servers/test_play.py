@@ -205,7 +205,7 @@ async def test_a_publisher_that_has_sent_nothing_is_not_on_air_yet(house: House)
 async def test_who_waits_hears_of_it_when_it_comes(house: House) -> None:
     client = await house.http_client()
     asked = asyncio.create_task(told(client, UNTIL_ON_AIR))
-    await until(lambda: bool(house.engine.viewers._waits))
+    await until(lambda: bool(house.engine.viewers.waits))
     await house.on_air()
     assert await asked == ON
     # The connection is there for the next request.
@@ -217,7 +217,7 @@ async def test_who_waited_long_enough_is_told_so_and_may_ask_again(open_house: O
     house = await open_house(clock=clock)
     client = await house.http_client()
     asked = asyncio.create_task(told(client, UNTIL_ON_AIR))
-    await until(lambda: bool(house.engine.viewers._waits))
+    await until(lambda: bool(house.engine.viewers.waits))
     clock.advance(7.9)
     house.engine.viewers.tick()
     house.http.sweep()
@@ -227,7 +227,7 @@ async def test_who_waited_long_enough_is_told_so_and_may_ask_again(open_house: O
     house.engine.viewers.tick()
     assert await asked == OFF
     asked = asyncio.create_task(told(client, UNTIL_ON_AIR))
-    await until(lambda: bool(house.engine.viewers._waits))
+    await until(lambda: bool(house.engine.viewers.waits))
     await house.on_air()
     house.engine.viewers.tick()
     assert await asked == ON
@@ -244,7 +244,7 @@ async def test_a_stream_whose_publisher_left_is_not_on_air_though_players_are_ke
 async def test_who_waits_is_let_go_when_the_server_ends(house: House) -> None:
     client = await house.http_client()
     asked = asyncio.create_task(told(client, UNTIL_ON_AIR))
-    await until(lambda: bool(house.engine.viewers._waits))
+    await until(lambda: bool(house.engine.viewers.waits))
     house.engine.hub.drain(EndReason.ENGINE_STOPPED)
     house.engine.viewers.tick()
     assert await asked == OFF
@@ -253,9 +253,9 @@ async def test_who_waits_is_let_go_when_the_server_ends(house: House) -> None:
 async def test_who_leaves_while_it_waits_is_forgotten(house: House) -> None:
     client = await house.http_client()
     await client.pipe.write(f"GET {UNTIL_ON_AIR} HTTP/1.1\r\nHost: pull.demo.test\r\n\r\n".encode())
-    await until(lambda: bool(house.engine.viewers._waits))
+    await until(lambda: bool(house.engine.viewers.waits))
     client.close()
-    await until(lambda: not house.engine.viewers._waits)
+    await until(lambda: not house.engine.viewers.waits)
     await until(lambda: len(house.http) == 0)
 
 
@@ -263,7 +263,7 @@ async def test_one_that_waits_counts_among_those_that_have_not_begun(open_house:
     house = await open_house(max_pending_per_address=2)
     waiting = [await house.http_client() for _ in range(2)]
     asked = [asyncio.create_task(told(client, UNTIL_ON_AIR)) for client in waiting]
-    await until(lambda: len(house.engine.viewers._waits) == 2)
+    await until(lambda: len(house.engine.viewers.waits) == 2)
     with pytest.raises((EOFError, ConnectionError)):
         await (await house.http_client()).get(PAGE)
     for task in asked:

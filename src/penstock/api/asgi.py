@@ -8,6 +8,7 @@ from typing import Any, Final
 from penstock.api.connection import RESPOND, TARGET
 from penstock.clouds.http import Headers, HttpRequest, HttpResponse
 
+Application = Callable[[Mapping[str, Any], Callable[[], Awaitable[Any]], object], Awaitable[None]]
 Answer = Callable[[HttpRequest, str], Awaitable[HttpResponse]]
 
 # Answers are for one caller at one moment, and for programs.
@@ -35,6 +36,19 @@ class GatewayApp:
         client = scope["client"]
         response = await self._answer(request, client[0] if client else "")
         await scope["extensions"][RESPOND](response.status, _head(response.headers), response.body)
+
+
+class FrontApp:
+    """What answers on the API's doors: recorded files by their path, and the gateway everything else."""
+
+    def __init__(self, gateway: GatewayApp, files: Application, is_for_files: Callable[[str], bool]) -> None:
+        self._gateway = gateway
+        self._files = files
+        self._is_for_files = is_for_files
+
+    async def __call__(self, scope: Mapping[str, Any], receive: Callable[[], Awaitable[Any]], send: object) -> None:
+        answer = self._files if self._is_for_files(scope[TARGET]) else self._gateway
+        await answer(scope, receive, send)
 
 
 def _text(value: bytes) -> str:

@@ -3,8 +3,8 @@
 llhttp parses, in its strict mode; uvicorn's `RequestResponseCycle` runs the application and writes. In
 between, each request is read whole, under these rules:
 
-- a head has at most MAX_HEAD bytes and MAX_HEADER_LINES lines, a body as many as the policy says, however it
-  comes; of bodies above MAX_BODY all connections together hold so many bytes at most;
+- a head has at most MAX_HEAD bytes and MAX_HEADER_LINES lines, a body MAX_BODY bytes, however it comes; for
+  targets that the policy names it is MAX_LARGE_BODY, as long as few of that size are there;
 - each phase has its deadline, which bytes that trickle in do not move;
 - what two readers could understand in two ways is refused: two lengths, a length and chunks, trailers,
   folded lines, two hosts, a host that the target contradicts, an upgrade with a body behind it;
@@ -19,7 +19,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from enum import Enum, auto
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, NoReturn
@@ -29,7 +29,7 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from penstock.api.forwarded import client_behind
-from penstock.api.policy import CHUNKED, MAX_HEAD, MAX_HEADER_LINES, MAX_PIPELINED
+from penstock.api.policy import BYTES_IN_CHUNKS, MAX_HEAD, MAX_HEADER_LINES, MAX_LARGE_BODY, MAX_PIPELINED
 from penstock.clouds.reading import MAX_BODY
 from penstock.errors import HttpError
 
@@ -47,9 +47,11 @@ PIECE: Final = 64 * 1024
 TARGET: Final = "penstock.target"
 # The extension that takes an answer that is whole: `await respond(status, head, body)`.
 RESPOND: Final = "penstock.respond"
+# The one for answers that are longer than memory: `sent = await stream(status, head, pieces, length)`.
+STREAM: Final = "penstock.stream"
 
 _HEAD_TOO_LARGE: Final = HttpError(431, f"the head may have {MAX_HEAD} bytes and {MAX_HEADER_LINES} lines at most")
-_NO_ROOM: Final = HttpError(503, "too many large bodies are under way; send it again in a moment")
+_TOO_MANY_LARGE: Final = HttpError(503, "too many large bodies are under way; try again")
 _TOO_SLOW: Final = HttpError(408, "the request took too long to come")
 
 _HOST: Final = re.compile(rb"[A-Za-z0-9._~-]+(?::\d{0,5})?|\[[0-9A-Fa-f:.]+\](?::\d{0,5})?")
@@ -75,6 +77,45 @@ class _Cycle(RequestResponseCycle):
             message = {"type": "http.response.body", "body": body[last:], "more_body": more}
         await super().send(message)
 
+    written = 0  # bytes of bodies that were handed to the transport: a peer that takes them has not stalled
+
+    async def stream(self, status: int, head: bytes, pieces: AsyncIterator[bytes], length: int) -> int:
+        """Write an answer of `length` bytes as they come and its peer takes them; return how many it was given.
+
+        Pieces that end early end the connection: its peer can tell by Content-Length, which is in `head`.
+        """
+        assert not self.response_started
+        self.response_started = True
+        del self.scope["extensions"]  # see `respond`
+        self.transport.write(self._first(status, head))
+        before = self.written
+        async for piece in pieces:
+            for at in range(0, len(piece), PIECE):
+                if self.flow.write_paused and not self.disconnected:
+                    await self.flow.drain()
+                if self.disconnected:
+                    return self.written - before
+                self.transport.write(piece[at : at + PIECE])
+                self.written += len(piece[at : at + PIECE])
+        if self.written - before < length:
+            self.keep_alive = False
+            self.transport.abort()
+        self._complete()
+        return self.written - before
+
+    def _first(self, status: int, head: bytes) -> bytes:
+        lines = [STATUS_LINE[status], *(b"%s: %s\r\n" % line for line in self.default_headers), head]
+        if not self.keep_alive:
+            lines.append(b"connection: close\r\n")
+        return b"".join((*lines, b"\r\n"))
+
+    def _complete(self) -> None:
+        self.response_complete = True
+        self.message_event.set()
+        if not self.keep_alive:
+            self.transport.close()
+        self.on_response()
+
     async def respond(self, status: int, head: bytes, body: bytes) -> None:
         """Write an answer; `head` is its header lines, each with its CR LF, Content-Length among them.
 
@@ -84,23 +125,16 @@ class _Cycle(RequestResponseCycle):
         self.response_started = True
         # It leads back here: with it, each call would leave a ring for the garbage collector.
         del self.scope["extensions"]
-        lines = [STATUS_LINE[status], *(b"%s: %s\r\n" % line for line in self.default_headers), head]
-        if not self.keep_alive:
-            lines.append(b"connection: close\r\n")
         if self.scope["method"] == "HEAD":
             body = b""
-        first = b"".join((*lines, b"\r\n", body[:PIECE]))
+        first = self._first(status, head) + body[:PIECE]
         for piece in (first, *(body[at : at + PIECE] for at in range(PIECE, len(body), PIECE))):
             if self.flow.write_paused and not self.disconnected:
                 await self.flow.drain()
             if self.disconnected:
                 return
             self.transport.write(piece)
-        self.response_complete = True
-        self.message_event.set()
-        if not self.keep_alive:
-            self.transport.close()
-        self.on_response()
+        self._complete()
 
 
 class Phase(Enum):
@@ -128,9 +162,6 @@ class ApiConnection(HttpToolsProtocol):
         # uvicorn lets bytes follow a request that closes the connection; we want none.
         self.parser = httptools.HttpRequestParser(self)
         self._policy = server.policy
-        self._server = server
-        self._large = 0  # bytes that this connection has of the room for large bodies
-        self._too_large = HttpError(413, f"the body may have {server.policy.max_body} bytes at most")
         self._monotonic = server.monotonic
         self._peer = client
         self._behind_proxy = behind_proxy
@@ -138,15 +169,18 @@ class ApiConnection(HttpToolsProtocol):
         self._phase = Phase.HEAD
         self._deadline: float | None = None
         self._refusal: HttpError | None = None
-        self._unsent = 0
+        self._unsent = (0, 0)
         self._stalled_at: float | None = None
+        self._server = server
+        self._large = 0  # bodies above MAX_BODY that may still be held
         self._forget_request()
 
     def _forget_request(self) -> None:
         self._head_size = 0
         self._raw_size = 0
-        self._announced = 0
         self._body = bytearray()
+        self._most = MAX_BODY
+        self._is_large = False
 
     # What the transport calls
 
@@ -158,9 +192,8 @@ class ApiConnection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self.pipeline.clear()
-        self._server.give_room_back(self._large)
-        self._large = 0
         self._phase = Phase.CLOSED
+        self._give_room()
         self._gone()
 
     def data_received(self, data: bytes) -> None:
@@ -199,14 +232,13 @@ class ApiConnection(HttpToolsProtocol):
         """A phase is not over with what came: from now on it has a deadline, and bounds for what the parser holds."""
         in_head = self._phase is Phase.HEAD
         if self._deadline is None:
-            large = max(0, self._announced - MAX_BODY)
-            body_s = self._policy.body_s + large * self._policy.body_s_per_byte
+            body_s = self._policy.body_s if self._most == MAX_BODY else self._policy.large_body_s
             self._enter(self._phase, self._policy.head_s if in_head else body_s)
         self._raw_size += came
         if in_head and self._raw_size > MAX_HEAD:
             self._refuse(_HEAD_TOO_LARGE)
-        elif self._raw_size > MAX_HEAD + CHUNKED * self._policy.max_body:
-            self._refuse(self._too_large)
+        elif self._raw_size > MAX_HEAD + BYTES_IN_CHUNKS * self._most:
+            self._refuse(self._body_too_large())
 
     # What the parser calls
 
@@ -240,15 +272,15 @@ class ApiConnection(HttpToolsProtocol):
         if self.parser.should_upgrade():
             self._give_up(HttpError(400, "nothing here can be upgraded or connected through"))
         host, length, expects = self._read_lines(version)
-        if length > self._policy.max_body:
-            self._give_up(self._too_large)
         target = _origin_form(self.url, host)
         if target is None:
             self._give_up(HttpError(400, "the target must be a path, or a URL of the same host; ASCII, no fragment"))
+        if (large := self._policy.large_targets) is not None and large.search(target) is not None:
+            self._most = MAX_LARGE_BODY
+        self._check_size(length)
         self._fill_scope(version, target)
         self._raw_size = 0
         self._enter(Phase.BODY)
-        self._announced = length
         if expects and length and self._is_next():
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
@@ -289,12 +321,29 @@ class ApiConnection(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         self._body += body
-        if len(self._body) > self._policy.max_body:
-            self._give_up(self._too_large)
-        if len(self._body) > MAX_BODY and not self._server.take_room(len(body)):
-            self._give_up(_NO_ROOM)
-        if len(self._body) > MAX_BODY:
-            self._large += len(body)
+        self._check_size(len(self._body))
+
+    def _check_size(self, size: int) -> None:
+        if size > self._most:
+            self._give_up(self._body_too_large())
+        if size > MAX_BODY and not self._is_large:
+            if self._server.large_bodies >= self._policy.max_large_bodies:
+                self._give_up(_TOO_MANY_LARGE)
+            self._is_large = True
+            self._large += 1
+            self._server.large_bodies += 1
+
+    def _give_room(self) -> None:
+        """Let go of large bodies; to be called when none is under way."""
+        if self._large:
+            self._server.large_bodies -= self._large
+            self._large = 0
+            self._forget_request()
+            if self.cycle is not None:
+                self.cycle.body = bytearray()
+
+    def _body_too_large(self) -> HttpError:
+        return HttpError(413, f"the body may have {self._most} bytes at most")
 
     def on_message_complete(self) -> None:
         previous = self.cycle
@@ -324,16 +373,13 @@ class ApiConnection(HttpToolsProtocol):
         )
         cycle.body, cycle.more_body = self._body, False
         scope: Any = self.scope
-        scope["extensions"] = {RESPOND: cycle.respond}
+        scope["extensions"] = {RESPOND: cycle.respond, STREAM: cycle.stream}
         return cycle
 
     # What the application's answer calls
 
     def on_response_complete(self) -> None:
         self.server_state.total_requests += 1
-        if self._large and not self.pipeline:
-            self._server.give_room_back(self._large)
-            self._large = 0
         if self.transport.is_closing():
             self._enter(Phase.CLOSED)
         elif self.pipeline:
@@ -341,6 +387,7 @@ class ApiConnection(HttpToolsProtocol):
         else:
             self.flow.resume_reading()
             if self._phase is Phase.ANSWER:
+                self._give_room()
                 self._enter(Phase.IDLE, self._policy.keep_alive_s)
 
     # Time
@@ -358,8 +405,10 @@ class ApiConnection(HttpToolsProtocol):
 
     def _has_stalled(self, now: float) -> bool:
         """True when the peer has taken nothing, of something, for too long."""
-        unsent = self.transport.get_write_buffer_size()
-        if not unsent or unsent != self._unsent or self._stalled_at is None:
+        waiting = self.transport.get_write_buffer_size()
+        # With what was written: a buffer that is filled as fast as it empties looks the same each time.
+        unsent = (waiting, self.cycle.written if isinstance(self.cycle, _Cycle) else 0)
+        if not waiting or unsent != self._unsent or self._stalled_at is None:
             self._unsent, self._stalled_at = unsent, now
             return False
         return now - self._stalled_at >= self._policy.stall_s

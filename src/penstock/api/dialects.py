@@ -63,6 +63,10 @@ DIALECTS: Final = (
 _BY_SCHEME: Final = {dialect.scheme: dialect for dialect in DIALECTS}
 
 
+# Requests that may bring a picture; by their targets, as nothing else is known of them when their bodies come.
+LARGE_TARGETS: Final = re.compile(rf"[?&]Action=(?:{'|'.join(volcengine_wire.WITH_PICTURES)})(?:&|\Z)".encode())
+
+
 def dialect_of(request: HttpRequest) -> Dialect | None:
     """Return the dialect of a request; None where nothing tells."""
     scheme = request.headers.get("Authorization").strip().partition(" ")[0]

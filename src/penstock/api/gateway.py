@@ -33,6 +33,7 @@ from penstock.errors import (
     DomainError,
     LimitExceeded,
     LinkError,
+    MissingKey,
     RequestRefused,
     Unavailable,
     UnknownKey,
@@ -119,7 +120,7 @@ class Gateway(Generic[L]):
         wire, request = ask.dialect.wire, ask.request
         claim = wire.read_claim(request, self._clock.now())
         ask.access_key = claim.access_key
-        key = self._verified_key(ask, claim)
+        key = self._verified_key(wire, request, claim)
         ask.account = key.account
         operation = wire.resolve(request)
         ask.action = operation.about.action
@@ -140,12 +141,24 @@ class Gateway(Generic[L]):
         ask.outcome = REPLAYED  # unless it is done now
         return await self._replays.once(call, partial(self._act_or_refuse, ask, caller, asked))
 
-    def _verified_key(self, ask: _Ask, claim: Claim) -> AccessKey:
+    def account_of(self, request: HttpRequest) -> str:
+        """Return whose key signed a request, in any dialect, whatever it asks for.
+
+        Raises:
+            RequestRefused: nobody's did.
+        """
+        dialect = dialect_of(request)
+        if dialect is None:
+            raise MissingKey("the request has no Authorization header of a dialect that is spoken here")
+        claim = dialect.wire.read_claim(request, self._clock.now())
+        return self._verified_key(dialect.wire, request, claim).account
+
+    def _verified_key(self, wire: Wire, request: HttpRequest, claim: Claim) -> AccessKey:
         """Return the key that signed; one that nobody has costs the same work, and so the same time."""
         key = self._find_key(claim.access_key)
         secret_key = self._nobodys_secret if key is None else key.secret_key
         try:
-            ask.dialect.wire.verify(ask.request, claim, Credentials(claim.access_key, secret_key))
+            wire.verify(request, claim, Credentials(claim.access_key, secret_key))
         except BadSignature:
             if key is not None:
                 raise

@@ -75,7 +75,7 @@ class HttpServer:
         self._listeners: list[_Listener] = []
         self._guests: Counter[str] = Counter()
         self._total = 0
-        self._large = 0  # bytes of bodies that are large, and under way
+        self.large_bodies = 0  # that connections hold now
         self._arriving: set[asyncio.Task[None]] = set()
         self._empty = asyncio.Event()
         self._empty.set()
@@ -126,16 +126,6 @@ class HttpServer:
 
     def _connections(self) -> list[ApiConnection]:
         return [connection for connection in self.state.connections if isinstance(connection, ApiConnection)]
-
-    def take_room(self, size: int) -> bool:
-        """Have room for so many bytes more of a large body; False where there is none."""
-        if self._large + size > self.policy.max_large_bytes:
-            return False
-        self._large += size
-        return True
-
-    def give_room_back(self, size: int) -> None:
-        self._large -= size
 
     # Who is let in
 

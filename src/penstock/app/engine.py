@@ -118,6 +118,7 @@ class Engine:
             self._link.close()
         # What was sent last is on its way by the loop's next turn.
         await asyncio.sleep(0)
+        self.relaying.hang_up()
 
     def _tick(self) -> None:
         self.hub.tick()
@@ -175,6 +176,7 @@ def _hub_policy(config: Config) -> HubPolicy:
             listed=media.hls_segments,
             limit_bytes=media.hls_stream_kib * KIB,
             total_bytes=media.hls_total_kib * KIB,
+            part_s=media.hls_part_s if media.hls_low_latency else 0.0,
         ),
         hls_always=frozenset(media.hls_always),
     )

@@ -93,6 +93,10 @@ class RelayPlane:
             self._door.close()
             self._door = None
 
+    def hang_up(self) -> None:
+        """Close the connections whose peers are still being told."""
+        self._exchange.close()
+
 
 def _own_door(is_ours: Callable[[str], bool], door: tuple[str, int] | None, url: Url) -> Address | None:
     """Where RTMP of one of our own domains goes: to our own door, as nobody else needs to know the name."""

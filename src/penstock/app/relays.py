@@ -121,5 +121,4 @@ def workshop_of(config: Config) -> Workshop:
         cache=str(config.data_dir / CACHE) if relay.cache_mib else "",
         cache_bytes=relay.cache_mib * MIB,
         allow_private=config.network.allow_private,
-        ca_file=str(config.network.ca_file or ""),
     )

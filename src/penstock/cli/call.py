@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from pathlib import Path
@@ -19,13 +19,21 @@ from penstock.clouds.members import Names, check_names, convert, members_of
 from penstock.errors import AdminError, ConfigError, NoKeys, TransportError
 
 if TYPE_CHECKING:
-    from penstock.sdk.kingsoft import Kingsoft
+    from penstock.sdk.client import Client
 
 # Smaller numbers are words of an operation's own: an order, -1 for "as long as possible".
 FIRST_TIME: Final = 1_000_000_000
 LAST_TIME: Final = 9_999_999_999
+LONGEST: Final = 255  # characters of a cell: any name, and no picture
 
 app = App(name="call", help="Call one operation of a cloud's API, there or here.")
+
+
+Profile = Annotated[str | None, Parameter(help="Profile of ~/.penstock/config.toml with keys and endpoint.")]
+AwsProfile = Annotated[str | None, Parameter(help="Profile of ~/.aws/credentials with keys.")]
+At = Annotated[str | None, Parameter(help="URL to call. Default: as the keys say, else the cloud's.")]
+Authority = Annotated[Path | None, Parameter(help="File with the CA certificates to trust.")]
+Timeout = Annotated[float, Parameter(help="Seconds for the whole call.")]
 
 
 @app.command
@@ -33,11 +41,11 @@ def kingsoft(
     action: str,
     /,
     *parameters: str,
-    profile: Annotated[str | None, Parameter(help="Profile of ~/.penstock/config.toml with keys and endpoint.")] = None,
-    aws_profile: Annotated[str | None, Parameter(help="Profile of ~/.aws/credentials with keys.")] = None,
-    endpoint: Annotated[str | None, Parameter(help="URL to call. Default: as the keys say, else the cloud's.")] = None,
-    ca: Annotated[Path | None, Parameter(help="File with the CA certificates to trust.")] = None,
-    timeout: Annotated[float, Parameter(help="Seconds for the whole call.")] = 60.0,
+    profile: Profile = None,
+    aws_profile: AwsProfile = None,
+    endpoint: At = None,
+    ca: Authority = None,
+    timeout: Timeout = 60.0,
     common: Common = NO_CHOICES,
 ) -> None:
     """Call an operation of KLS, of Kingsoft Cloud itself or of a Penstock server.
@@ -60,9 +68,54 @@ def kingsoft(
     from penstock.clouds.kingsoft import wire  # noqa: PLC0415  each cloud when it is meant
 
     operation = read_operation(wire, action, parameters)
+    from penstock.sdk.kingsoft import Kingsoft  # noqa: PLC0415  not before the parameters are right
+
     options = {"profile": profile, "aws_profile": aws_profile, "endpoint": endpoint, "verify": ca, "timeout_s": timeout}
-    with _client(options, common) as client:
-        result = client.call(operation)
+    _call(Kingsoft, operation, options, common)
+
+
+@app.command
+def volcengine(
+    action: str,
+    /,
+    *parameters: str,
+    profile: Profile = None,
+    aws_profile: AwsProfile = None,
+    endpoint: At = None,
+    ca: Authority = None,
+    timeout: Timeout = 60.0,
+    common: Common = NO_CHOICES,
+) -> None:
+    """Call an operation of Volcengine Live, of the cloud itself or of a Penstock server.
+
+    Keys and endpoint come from the options, else the environment (`penstock env`), else the profile files. With none of
+    them, and a server running here, it is that server's.
+
+    ```
+    penstock call volcengine DescribeLiveStreamInfoByPage PageNum=1 PageSize=100
+    penstock call volcengine ForbidStream vhost=demo app=live stream=cam end_time=2027-01-01T00:00:00Z --json
+    penstock call volcengine UpdatePullToPushGroup Name=news 'Tags=[{"Key": "team", "Value": "a"}]'
+    ```
+
+    Parameters
+    ----------
+    action
+        The operation, such as DescribeLiveStreamInfoByPage.
+    parameters
+        KEY=VALUE, by the cloud's name (PageNum=1) or the SDK's (page_num=1); a list or an object is JSON.
+    """
+    from penstock.clouds.volcengine import wire  # noqa: PLC0415  each cloud when it is meant
+
+    operation = read_operation(wire, action, parameters)
+    from penstock.sdk.volcengine import Volcengine  # noqa: PLC0415  not before the parameters are right
+
+    options = {"profile": profile, "aws_profile": aws_profile, "endpoint": endpoint, "verify": ca, "timeout_s": timeout}
+    _call(Volcengine, operation, options, common)
+
+
+def _call(make: Callable[..., Client], operation: Operation[Any], options: dict[str, Any], common: Choices) -> None:
+    with _client(make, options, common) as client:
+        result: Result = client.call(operation)
     if common.json:
         answer = {"request_id": result.request_id, "answer": result.raw}
         sys.stdout.write(msgspec.json.format(msgspec.json.encode(answer), indent=2).decode() + "\n")
@@ -70,21 +123,19 @@ def kingsoft(
         print(rendered(result))
 
 
-def _client(options: dict[str, Any], common: Choices) -> Kingsoft:
+def _client(make: Callable[..., Client], options: dict[str, Any], common: Choices) -> Client:
     """Return a client with the keys that there are, or with those of the server here.
 
     Raises:
         ConfigError: there are none, and no server that could give some.
     """
-    from penstock.sdk.kingsoft import Kingsoft  # noqa: PLC0415  not before the parameters are right
-
     try:
-        return Kingsoft(**options)
+        return make(**options)
     except NoKeys as error:
         if options["endpoint"]:
             raise
         here = _server_here(common, error)
-    return Kingsoft(**{**options, **here})
+    return make(**{**options, **here})
 
 
 def _server_here(common: Choices, nothing_found: NoKeys) -> dict[str, Any]:
@@ -122,9 +173,10 @@ def read_operation(wire: Wire, action: str, parameters: Sequence[str]) -> Operat
     return convert(values, kind, names=Names.WIRE, is_text=True)
 
 
-def _values(kind: type[Operation[Any]], parameters: Sequence[str]) -> dict[str, str]:
+def _values(kind: type[Operation[Any]], parameters: Sequence[str]) -> dict[str, Any]:
     by_python_name = {member.name: member.wire_name for member in members_of(kind)}
-    values: dict[str, str] = {}
+    compound = {member.wire_name for member in members_of(kind) if member.wanted.startswith(("a list", "an object"))}
+    values: dict[str, Any] = {}
     for parameter in parameters:
         name, is_pair, value = parameter.partition("=")
         if not is_pair:
@@ -134,8 +186,15 @@ def _values(kind: type[Operation[Any]], parameters: Sequence[str]) -> dict[str, 
         wire_name = by_python_name.get(name, name)
         if wire_name in values:
             raise ConfigError(f"{name} is given twice")
-        values[wire_name] = value
+        values[wire_name] = _json(name, value) if wire_name in compound else value
     return values
+
+
+def _json(name: str, text: str) -> Any:
+    try:
+        return msgspec.json.decode(text.encode())
+    except (msgspec.DecodeError, RecursionError):
+        raise ConfigError(f"{name} is {text[:80]!r}; it must be JSON, as it is a list or an object") from None
 
 
 def _is_utf8(text: str) -> bool:
@@ -151,7 +210,12 @@ def rendered(result: Result) -> str:
     plain: Mapping[str, Any] = msgspec.to_builtins(result)
     lists = {name: rows for name, rows in plain.items() if isinstance(rows, list)}
     pairs = [("request", result.request_id)]
-    pairs += [(name, _cell(name, value)) for name, value in plain.items() if name not in lists]
+    pairs += [
+        (inner, _cell(inner, each))
+        for name, value in plain.items()
+        if name not in lists
+        for inner, each in _opened(name, value)
+    ]
     return "\n\n".join([tables.facts(pairs), *(_listed(name, rows) for name, rows in lists.items())])
 
 
@@ -167,9 +231,11 @@ def _flattened(row: Any) -> list[dict[str, Any]]:
     """Return a row once for each row of the list inside of it, as tables have no rows in rows."""
     if not isinstance(row, dict):
         return [{"value": row}]
-    plain = {key: value for key, value in row.items() if not isinstance(value, list)}
+    plain = {
+        inner: each for key, value in row.items() if not isinstance(value, list) for inner, each in _opened(key, value)
+    }
     inner = [
-        {f"{name}.{key}": each for key, each in entry.items()}
+        {f"{name}.{key}": each for key, each in entry.items()} if isinstance(entry, dict) else {name: entry}
         for name, entries in row.items()
         if isinstance(entries, list)
         for entry in entries
@@ -177,8 +243,14 @@ def _flattened(row: Any) -> list[dict[str, Any]]:
     return [plain | entry for entry in inner] or [plain]
 
 
+def _opened(name: str, value: Any) -> list[tuple[str, Any]]:
+    """Return a value under its name, or those of an object under both names."""
+    return [(f"{name}.{key}", each) for key, each in value.items()] if isinstance(value, dict) else [(name, value)]
+
+
 def _cell(name: str, value: Any) -> str:
     """Return a value as text; behind a Unix time what it means."""
     text = "" if value is None else str(value)
+    text = text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
     is_time = name.lower().endswith("time") and type(value) is int and FIRST_TIME <= value <= LAST_TIME
     return f"{text} ({tables.clock_text(datetime.fromtimestamp(value, UTC))})" if is_time else text

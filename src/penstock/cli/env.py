@@ -52,17 +52,26 @@ def env(
 def exports_of(found: Environment, bundle: Path | None) -> dict[str, str]:
     """Return the variables, those that are unknown here left out."""
     exports = {
-        "PENSTOCK_KINGSOFT_ACCESS_KEY": found.access_key,
-        "PENSTOCK_KINGSOFT_SECRET_KEY": found.secret_key,
-        "PENSTOCK_KINGSOFT_ENDPOINT": found.endpoint or found.tls_endpoint,
-        "PENSTOCK_KINGSOFT_CA": str(bundle or ""),
+        **_ours("KINGSOFT", found, bundle),
         "KS_ACCESS_KEY_ID": found.access_key,
         "KS_SECRET_ACCESS_KEY": found.secret_key,
+        **_ours("VOLCENGINE", found, bundle),
+        "VOLC_ACCESSKEY": found.access_key,
+        "VOLC_SECRETKEY": found.secret_key,
         "PENSTOCK_ENDPOINT": found.endpoint,
         "PENSTOCK_TLS_ENDPOINT": found.tls_endpoint,
         **dict.fromkeys(BUNDLE_VARIABLES, str(bundle or "")),
     }
     return {name: value for name, value in exports.items() if value}
+
+
+def _ours(cloud: str, found: Environment, bundle: Path | None) -> dict[str, str]:
+    return {
+        f"PENSTOCK_{cloud}_ACCESS_KEY": found.access_key,
+        f"PENSTOCK_{cloud}_SECRET_KEY": found.secret_key,
+        f"PENSTOCK_{cloud}_ENDPOINT": found.endpoint or found.tls_endpoint,
+        f"PENSTOCK_{cloud}_CA": str(bundle or ""),
+    }
 
 
 def write_bundle(ca: Path, bundle: Path) -> Path:

@@ -46,6 +46,11 @@ IN_HEADER: Final = Meta(extra={"place": Place.HEADER})
 ANY_CASE: Final = Meta(extra={"any case": True})  # a word that is read in upper and lower case
 
 
+def spelled_too(wire_name: str) -> Meta:
+    """Mark a request's member that is read under a second spelling as well; it is sent under its own."""
+    return Meta(extra={"spelled too": wire_name})
+
+
 class Member(Struct, frozen=True, kw_only=True):
     """One member of an operation or a result."""
 
@@ -57,6 +62,7 @@ class Member(Struct, frozen=True, kw_only=True):
     wanted: str  # what it may hold, to follow "must be"
     place: Place | None  # None: where the operation's method says
     zero_is_absent: bool
+    spelled_too: str  # a second name that it is read under; empty: there is none
     any_case: bool
 
 
@@ -77,6 +83,7 @@ def _member(field: msgspec.structs.FieldInfo) -> Member:
         wanted=describe(inspect.type_info(field.type)),
         place=found.get("place"),
         zero_is_absent=found.get("zero is absent", False),
+        spelled_too=found.get("spelled too", ""),
         any_case=found.get("any case", False),
     )
 
@@ -205,7 +212,7 @@ def _bounds(node: Any) -> str:
     if low is not None and high is not None:
         return f" from {low} to {high}"
     if low is not None:
-        return f" of at least {low}"
+        return f" of at least {low}" + (f" and below {node.lt}" if node.lt is not None else "")
     return f" of at most {high}" if high is not None else ""
 
 

@@ -10,6 +10,7 @@ from penstock.domain.audience import Audiences
 from penstock.domain.bantable import BanTable
 from penstock.domain.clock import DomainClock
 from penstock.domain.journal import Journal
+from penstock.domain.recording_urls import FileUrls
 from penstock.domain.recordingtable import RecordingTable
 from penstock.domain.registry import Registry
 from penstock.domain.relays.board import RelayBoard
@@ -98,3 +99,4 @@ class Live(Struct):
     relays: RelayBoard = field(default_factory=RelayBoard)
     recordings: RecordingTable = field(default_factory=RecordingTable)
     recorder: Recorder = field(default_factory=NoRecorder)
+    file_urls: FileUrls = FileUrls()

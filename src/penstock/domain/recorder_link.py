@@ -160,10 +160,12 @@ class RecorderLink:
         _take_progress(live, wanted, told)
         match told.state:
             case RecordingState.RECORDING:
-                _recording(live, wanted)
-            case RecordingState.WAITING if wanted.row.state != "waiting":
+                _recording(live, wanted, told.error)
+            case RecordingState.WAITING if wanted.row.state != "waiting" or wanted.row.error != told.error:
                 wanted.recorded_since_s = None
-                recordings.note(live, wanted, RecordingNote(number=wanted.row.number, state="waiting"))
+                recordings.note(
+                    live, wanted, RecordingNote(number=wanted.row.number, state="waiting", error=told.error)
+                )
             case RecordingState.FAILED if wanted.row.state != "failed" or wanted.row.error != told.error:
                 _failed(live, wanted, told.error)
 
@@ -217,15 +219,18 @@ def _take_progress(live: Live, wanted: Wanted, told: RecordingTold) -> None:
     wanted.path, wanted.size_bytes, wanted.duration_ms = told.path, told.size_bytes, told.duration_ms
 
 
-def _recording(live: Live, wanted: Wanted) -> None:
+def _recording(live: Live, wanted: Wanted, lack: str) -> None:
+    """Bytes flow; `lack` says what of the stream cannot be put into the file."""
     now_s = live.clock.monotonic()
-    if wanted.row.state == "recording":
+    if wanted.row.state == "recording" and wanted.row.error == lack:
         if wanted.recorded_since_s is not None and now_s - wanted.recorded_since_s > LONGEST_WAIT.total_seconds():
             wanted.failures = 0
         return
     wanted.recorded_since_s = now_s
     row = wanted.row
-    recordings.note(live, wanted, RecordingNote(number=row.number, state="recording", began_at=live.clock.now()))
+    recordings.note(
+        live, wanted, RecordingNote(number=row.number, state="recording", error=lack, began_at=live.clock.now())
+    )
     log.info("%s is being recorded, recording %d", row.stream, row.number, extra=_about(wanted))
 
 

@@ -75,6 +75,7 @@ class Tallies:
         self.writes_s = Histogram(WRITE_BOUNDS_S)
         self.failed_writes = 0
         self.recordings_failed = 0
+        self.recording_bytes_sent = 0  # of files, over HTTP
 
     def wrote(self, seconds: float, is_kept: bool) -> None:
         """A write was asked for so long ago, and is durable now or has failed."""

@@ -13,6 +13,7 @@ from penstock.engine.addressing import VhostTable
 from penstock.engine.following import Follower, Followers, start
 from penstock.engine.formats import Format
 from penstock.engine.outlet import Outlet
+from penstock.engine.parts import PartSegmenter
 from penstock.engine.publication import Publication, Publisher
 from penstock.engine.segments import Segmenter, SegmentPolicy, Shelf
 from penstock.engine.stream import FlushPolicy, Later, Stream
@@ -82,7 +83,7 @@ class Hub:
         self.meter = meter
         self._policy = policy
         self._clock = clock
-        self._later = later
+        self.later = later
         self._places: dict[StreamId, _Place] = {}
         self._listener: Listener | None = None
         self._followers = Followers()
@@ -118,7 +119,7 @@ class Hub:
         place = self._places.get(lease.stream)
         if place is None:
             place = self._places[lease.stream] = _Place(
-                Stream(lease.stream, self._policy.flush, self._clock, self._later),
+                Stream(lease.stream, self._policy.flush, self._clock, self.later),
                 is_always_packed=self._is_always_packed(lease.stream),
             )
         now_s = self._clock.monotonic()
@@ -250,7 +251,8 @@ class Hub:
 
     def _pack(self, place: _Place) -> Segmenter:
         if place.segmenter is None:
-            place.segmenter = Segmenter(self._policy.segments, self._clock, self._next_segment, self._shelf)
+            make = PartSegmenter if self._policy.segments.part_s else Segmenter
+            place.segmenter = make(self._policy.segments, self._clock, self._next_segment, self._shelf)
             place.stream.follow(place.segmenter)
         return place.segmenter
 

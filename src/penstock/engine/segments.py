@@ -8,7 +8,7 @@ than one a second: so they go on rising over an engine's restart, where nothing 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -43,6 +43,7 @@ class SegmentPolicy(Struct, frozen=True):
     listed: int = 8  # segments in a playlist
     limit_bytes: int = 64 * 1024 * 1024  # of one stream's segments
     total_bytes: int = 1024 * 1024 * 1024  # of all streams' together
+    part_s: float = 0.0  # the longest part of a segment; 0: segments are told of when they are whole
 
     @property
     def target_ms(self) -> int:
@@ -59,6 +60,7 @@ class Segment(Struct, frozen=True, eq=False):
     piece: Piece
     data: bytes
     discontinuity: int  # how many there were up to it, from the first number on
+    part_ends: tuple[int, ...] = ()  # where each of its parts ends in the data
 
 
 class Shelf:
@@ -74,11 +76,17 @@ class Shelf:
 
 
 class Segmenter:
-    """Reads a stream's packets (engine.stream.Reader); `segments` and `playlist` are what players get."""
+    """Reads a stream's packets (engine.stream.Reader); `segments` and `playlist` are what players get.
+
+    `on_news` is called, with the segmenter, when there is something that a player may wait for.
+    """
+
+    is_low_latency = False
 
     def __init__(self, policy: SegmentPolicy, clock: Clock, at_least: int = 0, shelf: Shelf | None = None) -> None:
         """Numbers start at `at_least`, or at the wall clock's seconds if that is more."""
         self.is_ended = False
+        self.on_news: Callable[[Segmenter], None] | None = None
         self._policy = policy
         self._clock = clock
         self._video, self._audio = VideoLine(), AudioLine()
@@ -130,14 +138,21 @@ class Segmenter:
     def playlist(self) -> bytes:
         """The media playlist; there must be a segment."""
         if self._playlist is None:
-            listed = self._listed()
-            self._playlist = hls.media_playlist(
-                [segment.piece for segment in listed],
-                target_duration=hls.target_duration(self._policy.longest_ms / 1000),
-                discontinuity_sequence=listed[0].discontinuity,
-                is_ended=self.is_ended,
-            ).encode("ascii")
+            self._playlist = self._write_playlist().encode("ascii")
         return self._playlist
+
+    @property
+    def target_duration_s(self) -> int:
+        return hls.target_duration(self._policy.longest_ms / 1000)
+
+    def _write_playlist(self) -> str:
+        listed = self._listed()
+        return hls.media_playlist(
+            [segment.piece for segment in listed],
+            target_duration=self.target_duration_s,
+            discontinuity_sequence=listed[0].discontinuity,
+            is_ended=self.is_ended,
+        )
 
     def segment(self, number: int) -> bytes | None:
         kept = self._segments.get(number)
@@ -268,11 +283,16 @@ class Segmenter:
             return
         latest_ms = start_ms + self._policy.longest_ms + SLACK_MS
         is_gap = until_ms is not None and until_ms > latest_ms
-        runs, duration_s = self._take_off(None if is_gap else until_ms, latest_ms)
-        self._add(runs, duration_s, start_ms)
+        self._finish(None if is_gap else until_ms, latest_ms, start_ms)
         self._start_ms, self._bytes, self._has_key = None, 0, False
         if is_gap:
             self._break()
+
+    def _finish(self, until_ms: int | None, latest_ms: int, start_ms: int) -> None:
+        """Make a segment of what is under way."""
+        runs, duration_s = self._take_off(until_ms, latest_ms)
+        piece = self._next_piece(duration_s, start_ms)
+        self._add(Segment(piece, media_segment(piece.number, runs), self._discontinuity))
 
     def _take_off(self, until_ms: int | None, latest_ms: int) -> tuple[list[Run], float]:
         """The runs of the segment under way, and how long it is."""
@@ -291,21 +311,28 @@ class Segmenter:
         assert track is not None
         return runs, sum(sample.duration for sample in runs[0].samples) / track.timescale
 
-    def _add(self, runs: Sequence[Run], duration_s: float, start_ms: int) -> None:
-        number, self._next = self._next, self._next + 1
+    def _next_piece(self, duration_s: float, start_ms: int) -> Piece:
+        """The next segment as it will be told, of the tracks in use."""
+        number = self._next
         init = self._init_of(number)
         last = next(reversed(self._segments.values()), None)
         is_discontinuous = last is not None and (self._is_broken or init != last.piece.init)
         self._is_broken = False
         self._discontinuity += is_discontinuous
-        piece = Piece(number, init, duration_s, self._time_of(start_ms), is_discontinuous)
-        self._segments[number] = Segment(piece, media_segment(number, runs), self._discontinuity)
+        return Piece(number, init, duration_s, self._time_of(start_ms), is_discontinuous)
+
+    def _add(self, segment: Segment) -> None:
+        self._next += 1
+        self._segments[segment.piece.number] = segment
         self._playlist = None
         self._let_go()
 
+    def _tracks_in_use(self) -> tuple[Track, ...]:
+        return tuple(self._tracks[kind] for kind in (Kind.VIDEO, Kind.AUDIO) if kind in self._tracks)
+
     def _init_of(self, number: int) -> int:
         """The init segment of the tracks in use; made if none of those that are kept is alike."""
-        tracks = tuple(self._tracks[kind] for kind in (Kind.VIDEO, Kind.AUDIO) if kind in self._tracks)
+        tracks = self._tracks_in_use()
         for known, (of, _) in self._inits.items():
             if of == tracks:
                 return known
@@ -330,10 +357,16 @@ class Segmenter:
         kept = self._segments
         policy = self._policy
         self._count_as(sum(len(segment.data) for segment in kept.values()))
-        while len(kept) > 2 * policy.listed or (
+        while len(kept) > self._kept_at_most() or (
             (self._held_bytes > policy.limit_bytes or self._shelf.is_full) and len(kept) > FEWEST_KEPT
         ):
             self._count_as(self._held_bytes - len(kept.pop(next(iter(kept))).data))
-        needed = {segment.piece.init for segment in kept.values()}
+        needed = self._needed_inits()
         for number in [number for number in self._inits if number not in needed]:
             del self._inits[number]
+
+    def _kept_at_most(self) -> int:
+        return 2 * self._policy.listed
+
+    def _needed_inits(self) -> set[int]:
+        return {segment.piece.init for segment in self._segments.values()}

@@ -38,6 +38,11 @@ class VideoLine:
         self._last = -1  # when the last picture is decoded; -1 before the first
         self._step = LAST_PICTURE_TICKS
 
+    @property
+    def step_ms(self) -> int:
+        """How far the last two pictures lie apart."""
+        return self._step // TICKS_PER_MS
+
     def setup(self, packet: MediaPacket) -> VideoTrack | None:
         """What a header says, None if HLS cannot carry it; `track` is not changed by it."""
         payload = packet.payload

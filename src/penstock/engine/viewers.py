@@ -20,6 +20,7 @@ from penstock.engine.hub import Hub
 from penstock.engine.outlet import Buffer, Outlet
 from penstock.engine.segments import Segmenter
 from penstock.engine.usage import Player
+from penstock.engine.waits import Waits
 from penstock.errors import LimitExceeded
 from penstock.link.messages import Client
 from penstock.model import Clock, StreamId
@@ -65,6 +66,7 @@ class Viewer:
         if found is None:
             return False
         self._player, self._segmenter = found
+        self._segmenter.on_news = self._viewers.waits.news
         return True
 
     def watch_again(self, hub: Hub) -> None:
@@ -102,12 +104,6 @@ def _send_nothing(buffer: Buffer) -> int:
     raise AssertionError("nothing is sent through a viewer's outlet")
 
 
-class _Wait(Struct, eq=False):
-    until_s: float
-    poll: Callable[[], bool]
-    give_up: Callable[[], None]
-
-
 class Viewers:
     """All players of HLS of one engine."""
 
@@ -117,7 +113,7 @@ class Viewers:
         self._clock = clock
         self._viewers: dict[str, Viewer] = {}  # who asked last comes last
         self._per_address: Counter[str] = Counter()
-        self._waits: dict[object, _Wait] = {}
+        self.waits = Waits(clock, hub.later)
 
     def __len__(self) -> int:
         return len(self._viewers)
@@ -137,6 +133,11 @@ class Viewers:
         self._viewers[viewer.session] = viewer
         viewer.seen_s = self._clock.monotonic()
         return viewer
+
+    @property
+    def wait_s(self) -> float:
+        """How long a request waits for a stream's first segment."""
+        return self._policy.wait_s
 
     def find(self, session: str) -> Viewer | None:
         """The player of that id, which is there for a while longer by asking; None if nobody is known by it."""
@@ -159,15 +160,6 @@ class Viewers:
             for close in answering.values():
                 close(why)
 
-    # Waiting
-
-    def wait(self, who: object, poll: Callable[[], bool], give_up: Callable[[], None]) -> None:
-        """Ask `poll` now and then until it is true; after the policy's time `give_up` is called instead."""
-        self._waits[who] = _Wait(self._clock.monotonic() + self._policy.wait_s, poll, give_up)
-
-    def wait_no_more(self, who: object) -> None:
-        self._waits.pop(who, None)
-
     # The passing of time
 
     def tick(self) -> None:
@@ -178,14 +170,7 @@ class Viewers:
             if now_s - viewer.seen_s < self._policy.online_s:
                 break
             self._forget(viewer)
-        for who, wait in list(self._waits.items()):
-            if self._waits.get(who) is not wait:
-                continue
-            if wait.poll():
-                self._waits.pop(who, None)
-            elif now_s >= wait.until_s:
-                del self._waits[who]
-                wait.give_up()
+        self.waits.tick()
 
     def _forget(self, viewer: Viewer) -> None:
         del self._viewers[viewer.session]

@@ -106,7 +106,6 @@ class RelayJob(Struct, frozen=True):
     cache: str = ""  # a folder; empty: nothing is kept
     cache_bytes: int = 0
     allow_private: tuple[str, ...] = ()  # networks that may be reached although they are private
-    ca_file: str = ""  # certificates (PEM) that are believed beside the system's; empty: none are
 
 
 # Worker to control

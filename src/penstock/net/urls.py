@@ -113,6 +113,8 @@ def _v6(text: str) -> str:
 
 
 def _refused(text: str, wanted: str) -> NetworkRefused:
-    # Without what may be a key: that stands behind the question mark, or before an "@".
-    shown = text.partition("?")[0].rpartition("@")[2][:_SHOWN]
+    # Up to its host: behind that are keys, a stream's name among them, and a user's password is before it.
+    scheme, slashes, rest = text.rpartition("://") if text.count("://") == 1 else ("", "", text)
+    host = re.split("[/?#]", rest, maxsplit=1)[0].rpartition("@")[2]
+    shown = f"{scheme}{slashes}{host}"[:_SHOWN]
     return NetworkRefused(f"the URL is {shown!r}; it must be {wanted}")

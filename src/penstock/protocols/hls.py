@@ -1,8 +1,9 @@
 """HLS: playlists as text, and what codecs are called in them.
 
 The plan: a media playlist is written from its segments alone, and the same text serves every player, as
-its URIs are relative. The multivariant playlist ahead of it names the one variant there is; the URI that
-it gives carries what tells players apart.
+its URIs are relative. With low latency it names the parts of the latest segments too, and the part that
+comes next, which may be asked for before it is there. The multivariant playlist ahead of it names the one
+variant there is; the URI that it gives carries what tells players apart.
 
 Source: RFC 8216bis-15, sections 4.4 and 6.2; RFC 6381, section 3.3; ISO/IEC 14496-15:2022, annex E;
 AV1-ISOBMFF 1.2.0, section 5.
@@ -21,7 +22,17 @@ from penstock.protocols.codecs import aac
 from penstock.protocols.fmp4 import AudioTrack, Track, VideoTrack
 
 VERSION: Final = 7  # EXT-X-MAP without I-frames alone wants 6; 7 is what fragmented MP4 is played with everywhere
+LOW_LATENCY_VERSION: Final = 9  # parts ask for none; players of them were made with 9
+# A player stays so many parts behind, as the draft recommends (section 4.4.3.8).
+PARTS_BEHIND: Final = 3
 _AAC_BY_PROFILE: Final = {"HE-AAC": 5, "HE-AACv2": 29}
+
+
+class PartPiece(Struct, frozen=True):
+    """One part of a segment as a playlist tells of it."""
+
+    duration_s: float
+    is_independent: bool  # it begins with what needs nothing before it
 
 
 class Piece(Struct, frozen=True):
@@ -32,10 +43,23 @@ class Piece(Struct, frozen=True):
     duration_s: float
     began_at: datetime  # when its first frame came (UTC)
     is_discontinuous: bool  # it does not follow from the one before
+    parts: tuple[PartPiece, ...] = ()  # those that are told
+
+
+class LowLatency(Struct, frozen=True):
+    """What a playlist with parts tells besides its segments."""
+
+    part_target_s: float
+    under_way: Piece | None  # the segment that has parts already, and is not whole
+    hint: str  # the part that comes next; "": none will
 
 
 def segment_name(number: int) -> str:
     return f"{number}.m4s"
+
+
+def part_name(number: int, index: int) -> str:
+    return f"{number}.{index}.m4s"
 
 
 def init_name(init: int) -> str:
@@ -48,7 +72,12 @@ def target_duration(longest_s: float) -> int:
 
 
 def media_playlist(
-    pieces: Sequence[Piece], *, target_duration: int, discontinuity_sequence: int, is_ended: bool
+    pieces: Sequence[Piece],
+    *,
+    target_duration: int,
+    discontinuity_sequence: int,
+    is_ended: bool,
+    low_latency: LowLatency | None = None,
 ) -> str:
     """Return a playlist of `pieces`, of which there is one at least.
 
@@ -58,24 +87,49 @@ def media_playlist(
     first = pieces[0]
     lines = [
         "#EXTM3U",
-        f"#EXT-X-VERSION:{VERSION}",
+        f"#EXT-X-VERSION:{LOW_LATENCY_VERSION if low_latency else VERSION}",
         f"#EXT-X-TARGETDURATION:{target_duration}",
+        *(_control(low_latency.part_target_s) if low_latency else ()),
         f"#EXT-X-MEDIA-SEQUENCE:{first.number}",
         f"#EXT-X-DISCONTINUITY-SEQUENCE:{discontinuity_sequence}",
     ]
-    init: int | None = None
+    before: Piece | None = None
     for piece in pieces:
-        if piece.is_discontinuous and piece is not first:
-            lines.append("#EXT-X-DISCONTINUITY")
-        if piece.init != init:
-            init = piece.init
-            lines.append(f'#EXT-X-MAP:URI="{init_name(init)}"')
-        if piece is first or piece.is_discontinuous:
-            lines.append(f"#EXT-X-PROGRAM-DATE-TIME:{_time(piece.began_at)}")
+        lines += _opening(piece, before)
         lines += (f"#EXTINF:{piece.duration_s:.3f},", segment_name(piece.number))
+        before = piece
+    if low_latency is not None:
+        if low_latency.under_way is not None:
+            lines += _opening(low_latency.under_way, before)
+        if low_latency.hint:
+            lines.append(f'#EXT-X-PRELOAD-HINT:TYPE=PART,URI="{low_latency.hint}"')
     if is_ended:
         lines.append("#EXT-X-ENDLIST")
     return "\n".join(lines) + "\n"
+
+
+def _opening(piece: Piece, before: Piece | None) -> list[str]:
+    """What stands ahead of a segment's own line."""
+    lines = []
+    if piece.is_discontinuous and before is not None:
+        lines.append("#EXT-X-DISCONTINUITY")
+    if before is None or piece.init != before.init:
+        lines.append(f'#EXT-X-MAP:URI="{init_name(piece.init)}"')
+    if before is None or piece.is_discontinuous:
+        lines.append(f"#EXT-X-PROGRAM-DATE-TIME:{_time(piece.began_at)}")
+    for index, part in enumerate(piece.parts):
+        independent = ",INDEPENDENT=YES" if part.is_independent else ""
+        name = part_name(piece.number, index)
+        lines.append(f'#EXT-X-PART:DURATION={part.duration_s:.3f},URI="{name}"{independent}')
+    return lines
+
+
+def _control(part_target_s: float) -> tuple[str, str]:
+    behind_s = PARTS_BEHIND * part_target_s
+    return (
+        f"#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,PART-HOLD-BACK={behind_s:.3f}",
+        f"#EXT-X-PART-INF:PART-TARGET={part_target_s:.3f}",
+    )
 
 
 def multivariant_playlist(uri: str, tracks: Sequence[Track], *, peak_bps: int) -> str:

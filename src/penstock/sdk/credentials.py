@@ -3,7 +3,8 @@
 The first of these that has keys wins; one that has half of a pair is an error, not a step further:
 
 1. arguments: `access_key` and `secret_key`; or `profile`; or `aws_profile`
-2. the environment: PENSTOCK_KINGSOFT_ACCESS_KEY and _SECRET_KEY (and _TOKEN), then the vendor's names
+2. the environment: PENSTOCK_KINGSOFT_ACCESS_KEY and _SECRET_KEY (and _TOKEN), or another cloud's in the place of
+   KINGSOFT, then the vendor's names
 3. the profile file, ~/.penstock/config.toml: the profile that PENSTOCK_PROFILE names, else `default`
 4. the vendor's own files
 
@@ -107,7 +108,7 @@ def _places(
     path = home / ".penstock" / "config.toml"
     if aws_profile is not None:
         aws = home / ".aws" / "credentials"
-        yield f"{aws} [{aws_profile}]", lambda: _named(aws, aws_profile, profiles.read_ini(aws, aws_profile, "aws"))
+        yield f"{aws} [{aws_profile}]", lambda: _named(aws, aws_profile, profiles.read_ini(aws, aws_profile, "aws_"))
         return
     if profile is not None:
         yield f"{path} [{profile}]", lambda: _named(path, profile, profiles.read_toml(path, profile, vendor.cloud))
@@ -152,10 +153,10 @@ def _kingsoft_files(environ: Mapping[str, str], home: Path) -> Iterator[Place]:
     shared = Path(environ.get("KS_SHARED_CREDENTIALS_FILE") or home / ".ks" / "credentials")
     config = Path(environ.get("KS_CONFIG_FILE") or home / ".ks" / "config")
     section = named if named == "default" else f"profile {named}"
-    yield f"{shared} [{named}]", _checked(shared, lambda: profiles.read_ini(shared, named, "ks"))
-    yield f"{config} [{section}]", _checked(config, lambda: profiles.read_ini(config, section, "ks"))
+    yield f"{shared} [{named}]", _checked(shared, lambda: profiles.read_ini(shared, named, "ks_"))
+    yield f"{config} [{section}]", _checked(config, lambda: profiles.read_ini(config, section, "ks_"))
     for path in _kscore_cfg(environ):
-        yield f"{path} [Credentials]", _checked(path, partial(profiles.read_ini, path, "Credentials", "ks"))
+        yield f"{path} [Credentials]", _checked(path, partial(profiles.read_ini, path, "Credentials", "ks_"))
     ksyun = home / ".ksyun" / "config"
     yield str(ksyun), _checked(ksyun, lambda: profiles.read_json(ksyun, "ak", "sk"))
 
@@ -180,4 +181,22 @@ KINGSOFT: Final = Vendor(
     secret_key="KS_SECRET_ACCESS_KEY",  # noqa: S106 - a variable's name
     tokens=("KS_SECURITY_TOKEN", "KS_SESSION_TOKEN"),
     files=_kingsoft_files,
+)
+
+
+# Volcengine's own places, as its SDK has them (volcengine 1.0.229). There they come before what a caller gives; here
+# arguments do.
+
+
+def _volcengine_files(_environ: Mapping[str, str], home: Path) -> Iterator[Place]:
+    shared, config = home / ".volc" / "credentials", home / ".volc" / "config"
+    yield f"{shared} [default]", _checked(shared, lambda: profiles.read_ini(shared, "default", ""))
+    yield str(config), _checked(config, lambda: profiles.read_json(config, "ak", "sk"))
+
+
+VOLCENGINE: Final = Vendor(
+    cloud="volcengine",
+    access_key="VOLC_ACCESSKEY",
+    secret_key="VOLC_SECRETKEY",  # noqa: S106 - a variable's name
+    files=_volcengine_files,
 )

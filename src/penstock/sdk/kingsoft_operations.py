@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, Unpack
 
-from penstock.clouds.kingsoft import streams
+from penstock.clouds.kingsoft import records, streams
 from penstock.sdk.client import AsyncClient, Client
 from penstock.sdk.options import Options
 from penstock.sdk.paging import async_paged, paged
@@ -226,6 +226,170 @@ class KingsoftOperations(Client):
         )
         return self.call(asked, **options)
 
+    def create_record_task(
+        self,
+        *,
+        unique_name: str,
+        app: str,
+        pubdomain: str,
+        stream: str,
+        end_unix_time: int,
+        start_unix_time: int | None = None,
+        mp4_vod_enable: Literal[0, 1] = 0,
+        ks3_full_path_m3u8: str = "",
+        ks3_file_name_m3u8: str = "",
+        ks3_full_path_mp4: str = "",
+        **options: Unpack[Options],
+    ) -> records.CreateRecordTaskResult:
+        """Record a stream from one time to another, whenever it is on air in between.
+
+        It makes one file, or folder of HLS, for each publish. The paths in KS3 are kept with the task and
+        told again; the files are on the server.
+        """
+        asked = records.CreateRecordTask.make(
+            unique_name=unique_name,
+            app=app,
+            pubdomain=pubdomain,
+            stream=stream,
+            end_unix_time=end_unix_time,
+            start_unix_time=start_unix_time,
+            mp4_vod_enable=mp4_vod_enable,
+            ks3_full_path_m3u8=ks3_full_path_m3u8,
+            ks3_file_name_m3u8=ks3_file_name_m3u8,
+            ks3_full_path_mp4=ks3_full_path_mp4,
+        )
+        return self.call(asked, **options)
+
+    def cancel_record_task(
+        self,
+        *,
+        unique_name: str,
+        app: str,
+        pubdomain: str,
+        stream: str,
+        rec_id: int,
+        **options: Unpack[Options],
+    ) -> records.CancelRecordTaskResult:
+        """Take a task back whose time has not come."""
+        asked = records.CancelRecordTask.make(
+            unique_name=unique_name,
+            app=app,
+            pubdomain=pubdomain,
+            stream=stream,
+            rec_id=rec_id,
+        )
+        return self.call(asked, **options)
+
+    def start_stream_record(
+        self,
+        *,
+        unique_name: str,
+        app: str,
+        pubdomain: str,
+        stream: str,
+        **options: Unpack[Options],
+    ) -> records.StartStreamRecordResult:
+        """Record a stream that is on air, as HLS, until it is stopped."""
+        asked = records.StartStreamRecord.make(
+            unique_name=unique_name,
+            app=app,
+            pubdomain=pubdomain,
+            stream=stream,
+        )
+        return self.call(asked, **options)
+
+    def stop_stream_record(
+        self,
+        *,
+        unique_name: str,
+        app: str,
+        pubdomain: str,
+        stream: str,
+        rec_id: int,
+        **options: Unpack[Options],
+    ) -> records.StopStreamRecordResult:
+        """End a recording, and finish its file; answered once that is done."""
+        asked = records.StopStreamRecord.make(
+            unique_name=unique_name,
+            app=app,
+            pubdomain=pubdomain,
+            stream=stream,
+            rec_id=rec_id,
+        )
+        return self.call(asked, **options)
+
+    @paged(records.ListRecordingTasks, records.RecordTask)
+    def list_recording_tasks(
+        self,
+        *,
+        unique_name: str,
+        app: str,
+        pubdomain: str,
+        stream: str = "",
+        rec_type: Literal[0, 1, 2] = 0,
+        order_time: Literal[0, 1] = 0,
+        marker: int = 1,
+        limit: int = 1000,
+        rec_status_type: Literal[0, 1, 2] = 0,
+        **options: Unpack[Options],
+    ) -> records.ListRecordingTasksResult:
+        """Page through the recordings that are planned or under way."""
+        asked = records.ListRecordingTasks.make(
+            unique_name=unique_name,
+            app=app,
+            pubdomain=pubdomain,
+            stream=stream,
+            rec_type=rec_type,
+            order_time=order_time,
+            marker=marker,
+            limit=limit,
+            rec_status_type=rec_status_type,
+        )
+        return self.call(asked, **options)
+
+    @paged(records.ListHistoryRecordTasks, records.RecordTask)
+    def list_history_record_tasks(
+        self,
+        *,
+        unique_name: str,
+        app: str,
+        pubdomain: str,
+        stream: str = "",
+        rec_type: Literal[0, 1, 2] = 0,
+        start_unix_time: int | None = None,
+        end_unix_time: int | None = None,
+        order_time: Literal[0, 1] = 0,
+        marker: int = 1,
+        limit: int = 1000,
+        **options: Unpack[Options],
+    ) -> records.ListHistoryRecordTasksResult:
+        """Page through the recordings that are over, by the time of their start; without times, all that are known."""
+        asked = records.ListHistoryRecordTasks.make(
+            unique_name=unique_name,
+            app=app,
+            pubdomain=pubdomain,
+            stream=stream,
+            rec_type=rec_type,
+            start_unix_time=start_unix_time,
+            end_unix_time=end_unix_time,
+            order_time=order_time,
+            marker=marker,
+            limit=limit,
+        )
+        return self.call(asked, **options)
+
+    def get_record_task(
+        self,
+        *,
+        rec_id: int,
+        **options: Unpack[Options],
+    ) -> records.GetRecordTaskResult:
+        """Tell everything of one recording, with a signed URL for each file; RetCode 6000 where it made none."""
+        asked = records.GetRecordTask.make(
+            rec_id=rec_id,
+        )
+        return self.call(asked, **options)
+
 
 class AsyncKingsoftOperations(AsyncClient):
     """Every operation of kingsoft, for asyncio."""
@@ -440,5 +604,169 @@ class AsyncKingsoftOperations(AsyncClient):
             app=app,
             pubdomain=pubdomain,
             stream=stream,
+        )
+        return await self.call(asked, **options)
+
+    async def create_record_task(
+        self,
+        *,
+        unique_name: str,
+        app: str,
+        pubdomain: str,
+        stream: str,
+        end_unix_time: int,
+        start_unix_time: int | None = None,
+        mp4_vod_enable: Literal[0, 1] = 0,
+        ks3_full_path_m3u8: str = "",
+        ks3_file_name_m3u8: str = "",
+        ks3_full_path_mp4: str = "",
+        **options: Unpack[Options],
+    ) -> records.CreateRecordTaskResult:
+        """Record a stream from one time to another, whenever it is on air in between.
+
+        It makes one file, or folder of HLS, for each publish. The paths in KS3 are kept with the task and
+        told again; the files are on the server.
+        """
+        asked = records.CreateRecordTask.make(
+            unique_name=unique_name,
+            app=app,
+            pubdomain=pubdomain,
+            stream=stream,
+            end_unix_time=end_unix_time,
+            start_unix_time=start_unix_time,
+            mp4_vod_enable=mp4_vod_enable,
+            ks3_full_path_m3u8=ks3_full_path_m3u8,
+            ks3_file_name_m3u8=ks3_file_name_m3u8,
+            ks3_full_path_mp4=ks3_full_path_mp4,
+        )
+        return await self.call(asked, **options)
+
+    async def cancel_record_task(
+        self,
+        *,
+        unique_name: str,
+        app: str,
+        pubdomain: str,
+        stream: str,
+        rec_id: int,
+        **options: Unpack[Options],
+    ) -> records.CancelRecordTaskResult:
+        """Take a task back whose time has not come."""
+        asked = records.CancelRecordTask.make(
+            unique_name=unique_name,
+            app=app,
+            pubdomain=pubdomain,
+            stream=stream,
+            rec_id=rec_id,
+        )
+        return await self.call(asked, **options)
+
+    async def start_stream_record(
+        self,
+        *,
+        unique_name: str,
+        app: str,
+        pubdomain: str,
+        stream: str,
+        **options: Unpack[Options],
+    ) -> records.StartStreamRecordResult:
+        """Record a stream that is on air, as HLS, until it is stopped."""
+        asked = records.StartStreamRecord.make(
+            unique_name=unique_name,
+            app=app,
+            pubdomain=pubdomain,
+            stream=stream,
+        )
+        return await self.call(asked, **options)
+
+    async def stop_stream_record(
+        self,
+        *,
+        unique_name: str,
+        app: str,
+        pubdomain: str,
+        stream: str,
+        rec_id: int,
+        **options: Unpack[Options],
+    ) -> records.StopStreamRecordResult:
+        """End a recording, and finish its file; answered once that is done."""
+        asked = records.StopStreamRecord.make(
+            unique_name=unique_name,
+            app=app,
+            pubdomain=pubdomain,
+            stream=stream,
+            rec_id=rec_id,
+        )
+        return await self.call(asked, **options)
+
+    @async_paged(records.ListRecordingTasks, records.RecordTask)
+    async def list_recording_tasks(
+        self,
+        *,
+        unique_name: str,
+        app: str,
+        pubdomain: str,
+        stream: str = "",
+        rec_type: Literal[0, 1, 2] = 0,
+        order_time: Literal[0, 1] = 0,
+        marker: int = 1,
+        limit: int = 1000,
+        rec_status_type: Literal[0, 1, 2] = 0,
+        **options: Unpack[Options],
+    ) -> records.ListRecordingTasksResult:
+        """Page through the recordings that are planned or under way."""
+        asked = records.ListRecordingTasks.make(
+            unique_name=unique_name,
+            app=app,
+            pubdomain=pubdomain,
+            stream=stream,
+            rec_type=rec_type,
+            order_time=order_time,
+            marker=marker,
+            limit=limit,
+            rec_status_type=rec_status_type,
+        )
+        return await self.call(asked, **options)
+
+    @async_paged(records.ListHistoryRecordTasks, records.RecordTask)
+    async def list_history_record_tasks(
+        self,
+        *,
+        unique_name: str,
+        app: str,
+        pubdomain: str,
+        stream: str = "",
+        rec_type: Literal[0, 1, 2] = 0,
+        start_unix_time: int | None = None,
+        end_unix_time: int | None = None,
+        order_time: Literal[0, 1] = 0,
+        marker: int = 1,
+        limit: int = 1000,
+        **options: Unpack[Options],
+    ) -> records.ListHistoryRecordTasksResult:
+        """Page through the recordings that are over, by the time of their start; without times, all that are known."""
+        asked = records.ListHistoryRecordTasks.make(
+            unique_name=unique_name,
+            app=app,
+            pubdomain=pubdomain,
+            stream=stream,
+            rec_type=rec_type,
+            start_unix_time=start_unix_time,
+            end_unix_time=end_unix_time,
+            order_time=order_time,
+            marker=marker,
+            limit=limit,
+        )
+        return await self.call(asked, **options)
+
+    async def get_record_task(
+        self,
+        *,
+        rec_id: int,
+        **options: Unpack[Options],
+    ) -> records.GetRecordTaskResult:
+        """Tell everything of one recording, with a signed URL for each file; RetCode 6000 where it made none."""
+        asked = records.GetRecordTask.make(
+            rec_id=rec_id,
         )
         return await self.call(asked, **options)

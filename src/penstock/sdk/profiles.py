@@ -69,13 +69,13 @@ def names_in(path: Path) -> list[str]:
 
 
 def read_ini(path: Path, section: str, prefix: str) -> Keys | None:
-    """Return what a file in the manner of botocore says: `<prefix>_access_key_id` and so on."""
+    """Return what a file in the manner of botocore says: `<prefix>access_key_id` and so on."""
     parser = _ini(path)
     if not parser.has_section(section):
         return None
     values = dict(parser.items(section))
-    token = values.get(f"{prefix}_security_token") or values.get(f"{prefix}_session_token") or ""
-    access, secret = values.get(f"{prefix}_access_key_id", ""), values.get(f"{prefix}_secret_access_key", "")
+    token = values.get(f"{prefix}security_token") or values.get(f"{prefix}session_token") or ""
+    access, secret = values.get(f"{prefix}access_key_id", ""), values.get(f"{prefix}secret_access_key", "")
     return Keys(access, secret, token) if access or secret else None
 
 

@@ -70,8 +70,10 @@ class Exchange:
         return self._make_context()
 
     def close(self) -> None:
+        """Close all calls, those too that are saying goodbye."""
         for call in list(self.calls):
             call.close()
+            call.gone()
 
 
 class OutgoingCall:
@@ -147,12 +149,12 @@ class OutgoingCall:
         self.is_closed = True
         self._dialling.cancel()
         if self._wire is None:
-            self._gone()
+            self.gone()
             return
         with contextlib.suppress(OSError):
             self.outlet.write(self.goodbye())
         self.settled()
-        self._deadline = self.exchange.loop.call_later(CLOSING_S, self._gone)
+        self._deadline = self.exchange.loop.call_later(CLOSING_S, self.gone)
         if not self.outlet.queue:
             self._wire.shutdown()
 
@@ -186,7 +188,8 @@ class OutgoingCall:
         self.hang_up()
         self._dialling = self.exchange.loop.create_task(self._dial(url))
 
-    def _gone(self) -> None:
+    def gone(self) -> None:
+        """Forget it, with its socket."""
         self.exchange.calls.discard(self)
         self.hang_up()
 
@@ -254,7 +257,7 @@ class OutgoingCall:
 
     def _end(self, why: str) -> None:
         if self.is_closed:
-            self._gone()
+            self.gone()
         else:
             self.fail(why)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import ssl
 from collections.abc import Callable
@@ -52,7 +53,13 @@ async def dial(
     except ssl.SSLCertVerificationError as error:
         raise PeerError(f"the certificate of {url.place} does not hold: {error.verify_message}") from error
     except OSError as error:  # an ssl.SSLError is one, too
-        raise PeerError(f"{url.place} is not to be reached: {error.strerror or error}") from error
+        raise PeerError(f"{url.place} is not to be reached: {_why(error)}") from error
+
+
+def _why(error: OSError) -> str:
+    # asyncio puts the address into its own words for what the system says.
+    is_systems = error.errno is not None and not isinstance(error, ssl.SSLError)
+    return os.strerror(error.errno or 0) if is_systems else str(error.strerror or error)
 
 
 async def _connect_to_one(addresses: list[Address], each_s: float) -> socket.socket:

@@ -6,6 +6,10 @@ session's id is in the path of all that it asks for::
     /{app}/{stream}/{session}/live.m3u8
     /{app}/{stream}/{session}/init-{number}.mp4
     /{app}/{stream}/{session}/{number}.m4s
+    /{app}/{stream}/{session}/{number}.{part}.m4s
+
+With low latency a request for the playlist may say what it must have, and one for the part that comes next
+may be ahead of it: both are answered as soon as that is there.
 
 A connection answers one request at a time, and what its socket takes meanwhile is the session's. What is
 no request for HLS is HTTP-FLV's, and the connection's last one.
@@ -14,6 +18,7 @@ no request for HLS is HTTP-FLV's, and the connection's last one.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Final
 
 import h11
@@ -21,10 +26,12 @@ from msgspec import Struct
 
 from penstock.engine.addressing import Target
 from penstock.engine.hub import Hub
+from penstock.engine.outlet import Buffer
+from penstock.engine.parts import PartSegmenter, Reload
 from penstock.engine.viewers import SESSION_RULE, Viewer, Viewers
 from penstock.errors import BadParameters, HttpError, LimitExceeded
 from penstock.link.messages import EndReason
-from penstock.protocols.hls import init_name, multivariant_playlist, segment_name
+from penstock.protocols.hls import init_name, multivariant_playlist, part_name, segment_name
 from penstock.servers.door import Door
 from penstock.servers.httpflv import (
     CORS,
@@ -42,13 +49,19 @@ MAX_AHEAD: Final = 2 * MAX_REQUEST_HEAD
 # How long an answer may take: a segment that is later than that has left the playlist, and must not be kept
 # alive by everybody who is slow.
 ANSWER_S: Final = 30.0
+# How long a request waits for a part, or for a playlist that has it: three target durations, as the draft has it,
+# but no longer than players wait for an answer.
+PART_S: Final = 9.0
 # Between two requests: longer than the longest time between two looks at a playlist.
 KEEP_ALIVE_S: Final = 30.0
 
 _M3U8, _MP4 = "application/vnd.apple.mpegurl", "video/mp4"
 # A playlist is another one at each look, and the first one is one player's own; what has a number stays.
 _CHANGES, _OWN, _STAYS = "no-cache", "no-store", "public, max-age=3600, immutable"
-_NUMBERED: Final = re.compile(r"(?:([0-9]{1,18})\.m4s|init-([0-9]{1,18})\.mp4)", re.ASCII)
+_NUMBERED: Final = re.compile(r"(?:([0-9]{1,18})(?:\.([0-9]{1,4}))?\.m4s|init-([0-9]{1,18})\.mp4)", re.ASCII)
+_DIRECTIVE: Final = re.compile(r"(?:^|&)_HLS_(msn|part)=([^&]*)")
+_NO_SUCH_FILE: Final = "no such segment, or not any more"
+_NOTHING_NEW: Final = "the publisher has sent nothing new"
 NO_SUCH_PATH: Final = "no such path; streams are at /APP/STREAM, /APP/STREAM.flv and /APP/STREAM.m3u8"
 _NOTHING_YET: Final = "HLS carries H.264, HEVC, AV1, AAC and MP3; nothing of that has come yet"
 
@@ -196,16 +209,43 @@ class HlsConnection(HttpFlvConnection):
             return
         # As long as it waits, it is no idle connection.
         self.door.settle(self, was_pending=False)
-        self._viewers.wait(self, lambda: self._look_again(ask), lambda: self._give_up(ask))
+        waited_for = self._waits_for
+        if waited_for is not None and waited_for.segmenter.is_ready:
+            self._wait_for_part(ask, waited_for, self._look)
+            return
+        self._viewers.waits.wait(
+            self,
+            lambda: self._look_again(ask, self._look),
+            lambda: self._give_up(ask),
+            within_s=self._viewers.wait_s,
+        )
 
-    def _look_again(self, ask: Ask) -> bool:
-        is_answered = self._look(ask)
+    def _look_again(self, ask: Ask, look: Callable[[Ask], bool]) -> bool:
+        is_answered = look(ask)
         if is_answered:
             self._go_on()
         return is_answered
 
     def _give_up(self, ask: Ask) -> None:
         self._refuse(404, _NOTHING_YET if self._waits_for else "the stream is not on air", with_body=ask.has_body)
+        self._go_on()
+
+    def _wait_for_part(self, ask: Ask, viewer: Viewer, look: Callable[[Ask], bool]) -> None:
+        """Have `look` answer as soon as the next part is there."""
+        # Who is thrown out while it waits is cut off.
+        self._viewer, self._counted_bytes = viewer, self.outlet.sent_bytes
+        viewer.answering[self] = self.close
+        self.settled()
+        self._viewers.waits.wait(
+            self,
+            lambda: self._look_again(ask, look),
+            lambda: self._give_up_part(ask),
+            within_s=min(PART_S, 3 * viewer.segmenter.target_duration_s),
+            about=viewer.segmenter,
+        )
+
+    def _give_up_part(self, ask: Ask) -> None:
+        self._refuse(503, _NOTHING_NEW, with_body=ask.has_body)
         self._go_on()
 
     def _look(self, ask: Ask) -> bool:
@@ -224,7 +264,7 @@ class HlsConnection(HttpFlvConnection):
         if viewer.is_gone:
             self._refuse(410, "the session was ended", with_body=ask.has_body)
         elif segmenter.is_ready:
-            self._send_playlist(ask, viewer)
+            return self._send_wanted_playlist(ask, viewer)
         elif segmenter.is_ended:
             self._refuse(404, _NOTHING_YET, with_body=ask.has_body)
         else:
@@ -237,6 +277,23 @@ class HlsConnection(HttpFlvConnection):
         stream = vhosts.locate(ask.target)
         return self._viewers.open(stream, self.client(ask.agent), vhosts.domain_of(ask.target), ask.session)
 
+    def _send_wanted_playlist(self, ask: Ask, viewer: Viewer) -> bool:
+        """Answer with the playlist, if it has what the request wants it to have; true if that is so."""
+        segmenter = viewer.segmenter
+        if isinstance(segmenter, PartSegmenter) and ask.session:
+            try:
+                wanted = read_reload(ask.target.queries[0])
+            except HttpError as error:
+                self._refuse(error.status, str(error), with_body=ask.has_body)
+                return True
+            if wanted is not None and segmenter.is_beyond(wanted):
+                self._refuse(400, "that is too far ahead", with_body=ask.has_body)
+                return True
+            if wanted is not None and not segmenter.has(wanted):
+                return False
+        self._send_playlist(ask, viewer)
+        return True
+
     def _send_playlist(self, ask: Ask, viewer: Viewer) -> None:
         body = viewer.segmenter.playlist if ask.session else _multivariant(ask, viewer)
         head = _head(200, _M3U8, _CHANGES if ask.session else _OWN, len(body), keeps=self._keeps)
@@ -245,11 +302,33 @@ class HlsConnection(HttpFlvConnection):
     def _send_numbered(self, ask: Ask, viewer: Viewer) -> None:
         found = _NUMBERED.fullmatch(ask.file)
         assert found is not None
-        segment, init = found.groups()
+        segment, part, init = found.groups()
+        if part is not None:
+            self._send_part(ask, viewer, int(segment), int(part))
+            return
         body = viewer.segmenter.segment(int(segment)) if segment else viewer.segmenter.init(int(init))
         name = segment_name(int(segment)) if segment else init_name(int(init))
-        if body is None or name != ask.file:
-            self._refuse(404, "no such segment, or not any more", with_body=ask.has_body)
+        self._send_file(ask, viewer, body if name == ask.file else None)
+
+    def _send_part(self, ask: Ask, viewer: Viewer, number: int, index: int) -> None:
+        segmenter = viewer.segmenter
+        if not isinstance(segmenter, PartSegmenter) or part_name(number, index) != ask.file:
+            self._send_file(ask, viewer, None)
+            return
+
+        def look(ask: Ask) -> bool:
+            if segmenter.is_hinted(number, index):
+                return False
+            self._send_file(ask, viewer, segmenter.part(number, index))
+            return True
+
+        if not look(ask):
+            self.door.settle(self, was_pending=False)
+            self._wait_for_part(ask, viewer, look)
+
+    def _send_file(self, ask: Ask, viewer: Viewer, body: Buffer | None) -> None:
+        if body is None:
+            self._refuse(404, _NO_SUCH_FILE, with_body=ask.has_body)
             return
         head = _head(200, _MP4, _STAYS, len(body), keeps=self._keeps)
         self._respond(viewer, head, body if ask.has_body else b"")
@@ -263,8 +342,9 @@ class HlsConnection(HttpFlvConnection):
         head = _head(status, "text/plain", _OWN, len(body), keeps=self._keeps)
         self._respond(None, head + body if with_body else head)
 
-    def _respond(self, viewer: Viewer | None, head: bytes, body: bytes = b"") -> None:
-        self._viewers.wait_no_more(self)
+    def _respond(self, viewer: Viewer | None, head: bytes, body: Buffer = b"") -> None:
+        self._viewers.waits.no_more(self)
+        self._let_go()
         if viewer is not None:
             self._viewer = viewer
             viewer.answering[self] = self.close
@@ -304,7 +384,7 @@ class HlsConnection(HttpFlvConnection):
 
     def gone(self, reason: EndReason, why: str) -> None:
         super().gone(reason, why)
-        self._viewers.wait_no_more(self)
+        self._viewers.waits.no_more(self)
         if self._viewer is not None:
             self._viewer.count(self.outlet.sent_bytes - self._counted_bytes)
             self._let_go()
@@ -318,6 +398,21 @@ def _head(status: int, content_type: str, caching: str, size: int | None, *, kee
         f"HTTP/1.1 {status} {reason}\r\nContent-Type: {content_type}\r\n{length}"
         f"Cache-Control: {caching}\r\n{CORS}{connection}\r\n"
     ).encode()
+
+
+def read_reload(query: str) -> Reload | None:
+    """What a query says that a playlist must have; None if nothing.
+
+    Raises:
+        HttpError: that is not two numbers, or a part without its segment.
+    """
+    words = dict(_DIRECTIVE.findall(query))
+    if not words:
+        return None
+    number, part = words.get("msn", ""), words.get("part")
+    if not all(re.fullmatch(r"[0-9]{1,18}", word, re.ASCII) for word in (number, "0" if part is None else part)):
+        raise HttpError(400, "wanted _HLS_msn=NUMBER, with _HLS_part=NUMBER or without")
+    return Reload(int(number), None if part is None else int(part))
 
 
 def _multivariant(ask: Ask, viewer: Viewer) -> bytes:

@@ -102,7 +102,12 @@ class HttpConnection(HlsConnection):
                 return
             # As long as it waits, it is no idle connection.
             self.door.settle(self, was_pending=False)
-            self._viewers.wait(self, lambda: self._look_at_news(ask, stream), lambda: self._give_up_news(ask))
+            self._viewers.waits.wait(
+                self,
+                lambda: self._look_at_news(ask, stream),
+                lambda: self._give_up_news(ask),
+                within_s=self._viewers.wait_s,
+            )
 
     def _look_at_news(self, ask: PageAsk, stream: StreamId) -> bool:
         is_told = self._tell_if_on_air(ask, stream)

@@ -13,6 +13,7 @@ from penstock.admin.streams import ShowStream
 from penstock.cli.env import BUNDLE, exports_of, write_bundle
 from penstock.clouds.kingsoft.streams import RealtimeStream
 from penstock.sdk.kingsoft import AsyncKingsoft, Kingsoft
+from penstock.sdk.volcengine import AsyncVolcengine, Volcengine
 from penstock.testing.clock import Clock
 from penstock.testing.publisher import Publisher
 from penstock.testing.server import Server
@@ -26,6 +27,13 @@ class Where(TypedDict):
     unique_name: str
     app: str
     pubdomain: str
+
+
+class InVhost(TypedDict):
+    """The two members by which Volcengine knows an application."""
+
+    vhost: str
+    app: str
 
 
 class Penstock:
@@ -96,6 +104,11 @@ class Penstock:
         return {"unique_name": self.vhost, "app": self.app, "pubdomain": self.push_domain}
 
     @property
+    def in_vhost(self) -> InVhost:
+        """The application, for calls of `Volcengine`: `volc.kill_stream(**penstock.in_vhost, stream="cam")`."""
+        return {"vhost": self.vhost, "app": self.app}
+
+    @property
     def environ(self) -> dict[str, str]:
         """Variables that point other programs at this account, as `penstock env` prints them."""
         return exports_of(self._found, write_bundle(self.ca, self.server.data_dir / BUNDLE))
@@ -107,6 +120,14 @@ class Penstock:
     def async_kingsoft(self, **given: Any) -> AsyncKingsoft:
         """Return a client for asyncio; close it in the loop that used it (`async with`)."""
         return AsyncKingsoft(**self._access(given))
+
+    def volcengine(self, **given: Any) -> Volcengine:
+        """Return a client with this account's keys; `given` is what else `Volcengine` takes."""
+        return self._clients.enter_context(Volcengine(**self._access(given)))
+
+    def async_volcengine(self, **given: Any) -> AsyncVolcengine:
+        """Return a client for asyncio; close it in the loop that used it (`async with`)."""
+        return AsyncVolcengine(**self._access(given))
 
     def _access(self, given: dict[str, Any]) -> dict[str, Any]:
         keys = {"access_key": self.access_key, "secret_key": self.secret_key}

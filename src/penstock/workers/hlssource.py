@@ -11,7 +11,7 @@ import heapq
 import time
 from collections.abc import Callable, Iterator
 from fractions import Fraction
-from typing import Final, TypeVar
+from typing import Final
 from urllib.parse import urljoin
 
 from av.stream import Stream
@@ -32,10 +32,6 @@ BEHIND_EDGE: Final = 3
 # A live playlist that brings nothing new for so many target durations (and seconds at least) is dead.
 DEAD_AFTER: Final = 4
 DEAD_AFTER_S: Final = 20.0
-# An init section and a new one of the same bytes are one.
-KEPT_SEGMENTS: Final = 1
-
-T = TypeVar("T")
 
 
 class Fetcher:
@@ -148,9 +144,6 @@ class Together:
     def close(self) -> None:
         for source in self._sources:
             source.close()
-
-
-Runs = Iterator[tuple[Fraction, Iterator[Segment]]]
 
 
 def stretches(

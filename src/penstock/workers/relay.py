@@ -22,7 +22,7 @@ from typing import Final
 import av.logging
 import msgspec
 
-from penstock.errors import MediaError, NetworkRefused, PeerError
+from penstock.errors import ConfigError, MediaError, NetworkRefused, PeerError
 from penstock.link.relaying import Position, RelayJob, WorkerTold
 from penstock.logs import set_up_logging
 from penstock.model import Clock, SystemClock
@@ -139,7 +139,7 @@ class Sender:
         due.clear()
 
 
-def run(job: RelayJob, stop: threading.Event, clock: Clock) -> int:
+def run(job: RelayJob, stop: threading.Event, clock: Clock, ca_file: str | None = None) -> int:
     """Work on a job until it is finished, fails, or is stopped; return the exit code."""
     meter = Meter()
     told = Told(meter, job.start)
@@ -149,11 +149,11 @@ def run(job: RelayJob, stop: threading.Event, clock: Clock) -> int:
     buffer = Buffer()
     sender = Sender(buffer, Pace(clock), door, told, meter, stop)
     try:
-        client = open_client(Guard(job.allow_private), HTTP, client_context(job.ca_file))
+        client = open_client(Guard(job.allow_private), HTTP, client_context(ca_file))
         program = Program(job, client, meter)
         threading.Thread(target=_make, args=(program, buffer), name="make", daemon=True).start()
         sender.run()
-    except (MediaError, PeerError, NetworkRefused) as error:
+    except (MediaError, PeerError, NetworkRefused, ConfigError) as error:
         told.error, code = str(error), EXIT_SOURCE
         log.warning("relay %s: %s", job.id, error)
     except MemoryError:
@@ -200,6 +200,7 @@ def main() -> None:
     parser.add_argument("--parent", type=int, required=True)
     parser.add_argument("--memory-mib", type=int, required=True)
     parser.add_argument("--nice", type=int, default=5)
+    parser.add_argument("--ca-file", default=None)
     parser.add_argument("--log-level", default="INFO")
     parser.add_argument("--log-format", choices=("human", "json"), default="human")
     args = parser.parse_args()
@@ -217,7 +218,7 @@ def main() -> None:
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     threading.Thread(target=_stop_at_eof, args=(stop,), name="stdin", daemon=True).start()
-    code = run(job, stop, SystemClock())
+    code = run(job, stop, SystemClock(), args.ca_file)
     logging.shutdown()
     # Threads may hang in libav or in a socket; nobody waits for them.
     os._exit(code)

@@ -14,6 +14,7 @@ import signal
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -58,12 +59,15 @@ class Workers:
         *,
         memory_mib: int = MEMORY_MIB,
         nice: int = NICE,
+        ca_file: Path | None = None,
         log_level: str = "INFO",
         log_format: LogFormat = "human",
     ) -> None:
+        """`ca_file` is `network.ca_file`: certificates that servers may have besides the system's."""
         self._arguments: tuple[str, ...] = (
             *("--memory-mib", str(memory_mib), "--nice", str(nice)),
             *("--log-level", log_level, "--log-format", log_format),
+            *(("--ca-file", str(ca_file.absolute())) if ca_file is not None else ()),
         )
         self._workers: dict[str, _Worker] = {}
 

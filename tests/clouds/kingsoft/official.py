@@ -30,7 +30,12 @@ from penstock.clouds.contract import Credentials
 REGION: Final = "cn-beijing-6"
 PROXIES: Final = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 # Its requests hold these and no more.
-NOT_IN_SECOND: Final = "ListRealtimePubStreamsInfo"
+NOT_IN_SECOND: Final = frozenset(
+    {
+        "ListRealtimePubStreamsInfo", "CreateRecordTask", "CancelRecordTask", "StartStreamRecord", "StopStreamRecord",
+        "ListRecordingTasks", "ListHistoryRecordTasks", "GetRecordTask",
+    }
+)  # fmt: skip
 
 
 class Official(Protocol):

@@ -80,16 +80,19 @@ class _Signatures(Struct):
 
 
 class _Exchanges(Struct):
-    credentials: Credentials
     exchanges: list[Exchange]
 
 
 _signatures = msgspec.json.decode((VECTORS / "kingsoft_signatures.json").read_bytes(), type=_Signatures)
-_exchanges = msgspec.json.decode((VECTORS / "kingsoft_operations.json").read_bytes(), type=_Exchanges)
+_exchanges = [
+    exchange
+    for name in ("kingsoft_operations", "kingsoft_recordings")
+    for exchange in msgspec.json.decode((VECTORS / f"{name}.json").read_bytes(), type=_Exchanges).exchanges
+]
 
 CREDENTIALS: Final = _signatures.credentials
 AT: Final = _signatures.time
 SCOPE: Final = _signatures.scope
 SIGNATURES: Final = _signatures.vectors
-EXCHANGES: Final = _exchanges.exchanges
+EXCHANGES: Final = _exchanges
 SENT: Final = [(exchange, sent) for exchange in EXCHANGES for sent in exchange.requests]

@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 import pytest
 from kscore.exceptions import ClientError
+from kscore.model import NoShapeFoundError
 from ksyun.common.exception.ksyun_sdk_exception import KsyunSDKException
 
 from penstock.clouds.contract import Credentials, Operation, Result
@@ -106,8 +107,14 @@ by_client = pytest.mark.parametrize("name", CLIENTS)
 def test_every_operation_arrives_and_its_answer_is_read(
     cloud: Cloud, name: str, exchange: Exchange, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if name.startswith("second") and exchange.action == NOT_IN_SECOND:
-        assert not hasattr(Second(cloud.url, KEYS, "GET")._client, NOT_IN_SECOND)
+    if name.startswith("second") and exchange.action in NOT_IN_SECOND:
+        assert not hasattr(Second(cloud.url, KEYS, "GET")._client, exchange.action)
+        return
+    if exchange.action == "GetRecordTask":
+        # Their model names a shape that it does not have.
+        with pytest.raises(NoShapeFoundError):
+            CLIENTS[name](cloud, KEYS, monkeypatch).call(exchange.action, in_wire_names(exchange))
+        assert cloud.requests == []
         return
     answer = CLIENTS[name](cloud, KEYS, monkeypatch).call(exchange.action, in_wire_names(exchange))
     assert cloud.asked == [wire.OPERATIONS[exchange.action].make(**exchange.members)]

@@ -40,6 +40,10 @@ ACCEPTS = {"Accept": "application/json"}
 OK = {"RetCode": 0, "RetMsg": "success"}
 NAMES = {"UniqueName": "acme", "App": "live", "Pubdomain": "push.example.com"}
 
+EFFECTS = {
+    **dict.fromkeys(("ForbidStream", "ResumeStream", "CancelRecordTask", "StopStreamRecord"), Effect.SETS),
+    **dict.fromkeys(("CreateRecordTask", "StartStreamRecord"), Effect.CREATES),
+}
 by_exchange = pytest.mark.parametrize("exchange", EXCHANGES, ids=lambda exchange: exchange.action)
 
 
@@ -80,7 +84,7 @@ def test_module_is_a_wire() -> None:
 
 def test_every_operation_has_a_recorded_exchange() -> None:
     assert {exchange.action for exchange in EXCHANGES} == set(wire.OPERATIONS)
-    assert len(wire.OPERATIONS) == 9
+    assert len(wire.OPERATIONS) == 9 + 7
 
 
 @pytest.mark.parametrize("operation", wire.OPERATIONS.values(), ids=wire.OPERATIONS.keys())
@@ -92,7 +96,7 @@ def test_operation_says_what_it_is(operation: type[Operation[Any]]) -> None:
     assert "read 2026" in about.source
     assert operation.__doc__
     assert not {"request_id", "raw"} & set(operation.result.__struct_fields__)
-    assert about.effect is (Effect.SETS if about.action in ("ForbidStream", "ResumeStream") else Effect.READS)
+    assert about.effect is EFFECTS.get(about.action, Effect.READS)
 
 
 @pytest.mark.parametrize(("exchange", "sent"), SENT, ids=[f"{each.action}-{sent.by}" for each, sent in SENT])
@@ -190,7 +194,7 @@ def test_operation_in_headers_alone() -> None:
     [
         (post({}, ""), MissingOperation, "Action is missing"),
         (post({}, "", {"X-Action": "GetBlacklist"}), MissingOperation, "Version is missing"),
-        (post({}, "GetRecordTask"), UnknownOperation, "no 'GetRecordTask'"),
+        (post({}, "KillStreamCache"), UnknownOperation, "no 'KillStreamCache'"),
         (post({}, "forbidStream"), UnknownOperation, "no 'forbidStream'"),
         (post({}, "", {"X-Action": "GetBlacklist", "X-Version": "2016-01-01"}), UnknownOperation, "version '2016"),
         (post({}, "ForbidStream", {"X-Action": "ResumeStream"}), UnknownOperation, "'ForbidStream' and 'ResumeStream'"),

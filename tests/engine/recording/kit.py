@@ -1,8 +1,9 @@
-"""What the tests of recording share: a hub with a desk, a disk whose work is done when the test says so, and files read back."""
+"""What the tests of recording share: a hub with a desk, a disk that works when it is told to, and files read back."""
 
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections import deque
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from penstock.engine.hub import Hub, HubPolicy
@@ -39,6 +41,7 @@ from penstock.protocols.flvbody import audio_body, video_body
 from tests.clock import ManualClock
 from tests.e2e.media import FFPROBE_OPTIONS, Packet, parse_packet
 from tests.engine.kit import CLIENT, DEMO, LOW, FakePublisher, make_lease, message_buffer
+from tests.protocols import boxes
 
 T = TypeVar("T")
 M = TypeVar("M")
@@ -166,7 +169,7 @@ def tags_of(path: Path) -> list[flv.Tag]:
 
 
 def moved(tags: Iterable[flv.Tag], by_ms: int) -> list[flv.Tag]:
-    return [replace(tag, dts_ms=tag.dts_ms + by_ms) for tag in tags]
+    return [replace(tag, dts_ms=(tag.dts_ms + by_ms) % 2**32) for tag in tags]
 
 
 def is_frame(tag: flv.Tag) -> bool:
@@ -200,16 +203,71 @@ def packets(path: Path) -> list[Packet]:
 
 def ffprobe_packets(path: Path) -> list[Packet]:
     """Fails at anything that ffprobe finds wrong."""
-    done = subprocess.run(
-        ["ffprobe", "-v", "error", *FFPROBE_OPTIONS, str(path)], capture_output=True, text=True, check=True, timeout=30
-    )
-    assert not done.stderr, done.stderr
-    return [packet for line in done.stdout.splitlines() if (packet := parse_packet(line))]
+    return _packets(_ffprobe(path, *FFPROBE_OPTIONS, is_strict=True))
+
+
+class Frame(Struct, frozen=True):
+    """A frame as an independent reader finds it; for packets that are made up, which decoders despair of."""
+
+    track: str  # "v" or "a"
+    dts_ms: float
+    is_key: bool
+    data: bytes
+
+
+def frames(path: Path) -> list[Frame]:
+    """The frames of an MP4, an FLV, or a folder of HLS, in the file's order."""
+    if path.is_dir():
+        text = (path / "index.m3u8").read_text()
+        names = re.findall(r'^(?:#EXT-X-MAP:URI="(init-\d+\.mp4)"|(\d+\.m4s))$', text, re.MULTILINE)
+        return _mp4_frames(b"".join((path / (init or name)).read_bytes() for init, name in names), path)
+    if path.suffix == ".mp4":
+        return _mp4_frames(path.read_bytes(), path)
+    return [_flv_frame(tag) for tag in tags_of(path) if is_frame(tag)]
+
+
+def _flv_frame(tag: flv.Tag) -> Frame:
+    if tag.kind == Kind.AUDIO:
+        return Frame("a", tag.dts_ms, True, tag.payload[2 if tag.payload[0] == 0xAF else 1 :])
+    return Frame("v", tag.dts_ms, tag.payload[0] >> 4 == 1, tag.payload[5:])
+
+
+def _mp4_frames(whole: bytes, path: Path) -> list[Frame]:
+    file = boxes.read(whole)
+    found: list[Frame] = []
+    tracks: dict[int, tuple[str, int]] = {}
+    for box, behind in zip(file.boxes, [*file.boxes[1:], None], strict=True):
+        if box.kind == "moov":
+            tracks = {
+                trak.one("tkhd").numbers("I", 12)[0]: (
+                    "v" if trak.one("mdia/hdlr").fields[8:12] == b"vide" else "a",
+                    trak.one("mdia/mdhd").numbers("I", 12)[0],
+                )
+                for trak in box.all("trak")
+            }
+        if box.kind == "moof":
+            assert behind is not None, path
+            end = behind.start + 8 + len(behind.fields)
+            for run in boxes.read_segment(whole[box.start : end]):
+                track, scale = tracks[run.track_id]
+                at = run.decode_time
+                for sample in run.samples:
+                    found.append(Frame(track, at * 1000 / scale, not sample.flags & 0x10000, sample.data))
+                    at += sample.duration
+    return found
 
 
 def probe(path: Path) -> dict[str, Any]:
-    command = ["ffprobe", "-v", "error", "-show_format", "-show_streams", "-of", "json", str(path)]
+    found: dict[str, Any] = json.loads(_ffprobe(path, "-show_format", "-show_streams", "-of", "json", is_strict=False))
+    return found
+
+
+def _packets(text: str) -> list[Packet]:
+    return [packet for line in text.splitlines() if (packet := parse_packet(line))]
+
+
+def _ffprobe(path: Path, *options: str, is_strict: bool) -> str:
+    command = ["ffprobe", "-v", "error" if is_strict else "quiet", *options, str(path)]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30)
     assert not done.stderr, done.stderr
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
+    return done.stdout

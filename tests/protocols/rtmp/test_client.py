@@ -83,7 +83,7 @@ def test_a_url_names_an_app_and_a_stream(path: str, query: str | None, place: Pl
 
 @pytest.mark.parametrize("path", ["", "/", "/live", "/live/", "//"])
 def test_a_url_without_one_of_them_is_an_error(path: str) -> None:
-    with pytest.raises(RtmpError, match="must name an app and a stream"):
+    with pytest.raises(RtmpError, match="must be /app/stream"):
         place_of("rtmp", "a.example", path, None)
 
 
@@ -283,6 +283,9 @@ def test_pings_are_answered_and_bytes_acknowledged() -> None:
         control(3, bytes(4)),
         control(6, bytes(5)),
         command("onBWDone", 0.0, None),
+        command("onFCPublish"),
+        command("_result"),
+        command("_error", "five"),
         command("_result", 99.0, None, 1.0),
         status("NetStream.Play.Reset"),
         command("onStatus", 0.0),
@@ -305,7 +308,8 @@ def test_what_nobody_waits_for_changes_nothing(publishes: bool, said: bytes) -> 
     [
         (b"HTTP/1.1 400 Bad Request\r\n", "opens with byte 0x48"),
         (SERVER_HANDSHAKE + write([(3, (20, 0, 0, b"\x02"))]), "does not decode"),
-        (SERVER_HANDSHAKE + command("_result"), "must open with its name"),
+        (SERVER_HANDSHAKE + command(7.0), "must open with its name"),
+        (SERVER_HANDSHAKE + command(), "must open with its name"),
         (SERVER_HANDSHAKE + control(5, b"\x00"), "wanted 4"),
         (SERVER_HANDSHAKE + control(1, bytes(4)), "chunk size 0"),
         (SERVER_HANDSHAKE + write([(6, (9, 0, 1, bytes(MAX_COMMAND_SIZE + 1)))]), "at most 65536"),

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penstock.errors import RtmpError
-from penstock.protocols.rtmp.handshake import ServerHandshake
+from penstock.protocols.rtmp.handshake import ClientHandshake, ServerHandshake
 from tests.protocols.rtmp.tools import bytewise, pieces
 
 BLOCK = 1536
@@ -178,3 +178,29 @@ def test_any_bytes_are_taken_or_raise_rtmp_error(has_version: bool, data: list[b
 def test_every_digest_block_is_recognized(layout: int, seed: int) -> None:
     c1 = digest_block(layout, seed)
     assert not is_plain(*answer_to(c1), c1)
+
+
+# The client's half
+
+
+def test_both_halves_get_through_in_any_splits() -> None:
+    for seed in range(20):
+        rng = random.Random(seed)
+        asks, answers = ClientHandshake(), ServerHandshake()
+        for _ in range(3):
+            for near, far in ((asks, answers), (answers, asks)):
+                for piece in pieces(near.data_to_send(), [rng.randrange(3100) for _ in range(4)]):
+                    assert far.receive(piece) == b""
+        assert (asks.done, answers.done) == (True, True)
+        assert (asks.data_to_send(), answers.data_to_send()) == (b"", b"")
+
+
+def test_what_a_server_sends_behind_the_handshake_is_handed_on() -> None:
+    asks = ClientHandshake()
+    assert asks.receive(b"\x03" + plain_block() + bytes(BLOCK) + b"ack") == b"ack"
+
+
+@pytest.mark.parametrize("first", [b"\x06", b"HTTP/1.1 400"])
+def test_a_server_of_another_protocol_is_refused_at_the_first_byte(first: bytes) -> None:
+    with pytest.raises(RtmpError, match=f"opens with byte 0x{first[0]:02x}"):
+        ClientHandshake().receive(first)

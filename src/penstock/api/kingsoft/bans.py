@@ -26,7 +26,7 @@ from penstock.errors import InvalidField
 from penstock.model import StreamId
 
 # A field of the domain's, and what KLS calls it.
-_FIELDS = {"app": "App", "stream": "Stream"}
+_FIELDS = {"app": "App", "stream": "Stream", "from": "StartUnixTime", "until": "EndUnixTime"}
 
 
 class in_kls_words:  # noqa: N801 - it reads as what it does
@@ -37,7 +37,7 @@ class in_kls_words:  # noqa: N801 - it reads as what it does
 
     def __exit__(self, kind: object, error: BaseException | None, tb: object) -> None:
         if isinstance(error, InvalidField):
-            raise InvalidField(_FIELDS.get(error.field, error.field), error.value, error.wanted) from error
+            raise type(error)(_FIELDS.get(error.field, error.field), error.value, error.wanted) from error
 
 
 async def forbid_stream(live: Live, caller: Caller, ask: ForbidStream) -> ForbidStreamResult:

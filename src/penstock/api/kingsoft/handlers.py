@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any, Final
 
 from penstock.api.gateway import Handler
-from penstock.api.kingsoft import bans, history, realtime
+from penstock.api.kingsoft import bans, history, realtime, records
 from penstock.clouds.contract import Operation
+from penstock.clouds.kingsoft import records as contract
 from penstock.clouds.kingsoft import streams
 from penstock.domain.live import Live
 
@@ -20,4 +21,11 @@ HANDLERS: Final[dict[type[Operation[Any]], Handler[Live]]] = {
     streams.ResumeStream: bans.resume_stream,
     streams.GetBlacklist: bans.get_blacklist,
     streams.CheckBlacklist: bans.check_blacklist,
+    contract.CreateRecordTask: records.create_record_task,
+    contract.CancelRecordTask: records.cancel_record_task,
+    contract.StartStreamRecord: records.start_stream_record,
+    contract.StopStreamRecord: records.stop_stream_record,
+    contract.ListRecordingTasks: records.list_recording_tasks,
+    contract.ListHistoryRecordTasks: records.list_history_record_tasks,
+    contract.GetRecordTask: records.get_record_task,
 }

@@ -57,17 +57,18 @@ class Desk(Struct, frozen=True, kw_only=True):
             live=live,
             explanations=explanations,
             reload=reload,
-            endpoint=_url("http", listeners.get("api")),
-            tls_endpoint=_url("https", listeners.get("api_tls")),
+            endpoint=url_of("http", listeners.get("api")),
+            tls_endpoint=url_of("https", listeners.get("api_tls")),
             ca=str(config.data_dir.absolute() / "tls" / "ca.pem") if is_own else "",
         )
 
 
-def _url(scheme: str, listener: socket.socket | None) -> str:
+def url_of(scheme: str, listener: socket.socket | None, public_host: str = "") -> str:
+    """The URL of a door, by its own address or by the host that it is known by; "" where there is no door."""
     if listener is None:
         return ""
     host, port = listener.getsockname()[:2]
-    host = _ANY.get(host, host)
+    host = public_host or _ANY.get(host, host)
     return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
 
 

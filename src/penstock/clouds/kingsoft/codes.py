@@ -14,6 +14,8 @@ from typing import Final
 from msgspec import Struct
 
 from penstock.errors import (
+    AlreadyRecorded,
+    AlreadyStopped,
     BadParameters,
     BadSignature,
     Conflict,
@@ -31,16 +33,24 @@ from penstock.errors import (
     MissingTime,
     NotBanned,
     NotFound,
+    NothingRecorded,
     NotOnAir,
     PenstockError,
     RequestRefused,
+    TooManyRecordings,
+    TooShort,
     Unavailable,
     Unchanged,
     UnknownDomain,
     UnknownField,
     UnknownKey,
     UnknownOperation,
+    UnknownRecording,
     UnknownVhost,
+    WrongEnd,
+    WrongFileName,
+    WrongStart,
+    WrongState,
 )
 
 SUCCESS: Final = 0
@@ -89,6 +99,17 @@ ERROR_CODES: Final[dict[type[PenstockError], ErrorCode | RetCode]] = {
     NotFound: RetCode(4201),
     Unchanged: RetCode(3802),
     Conflict: RetCode(1201),
+    # Recordings.
+    NothingRecorded: RetCode(6000),
+    TooManyRecordings: RetCode(6401),
+    AlreadyRecorded: RetCode(6403),
+    AlreadyStopped: RetCode(6404),
+    UnknownRecording: RetCode(6405),
+    WrongStart: RetCode(6703),
+    WrongEnd: RetCode(6704),
+    WrongFileName: RetCode(6705),
+    WrongState: RetCode(6708),
+    TooShort: RetCode(6709),
 }
 
 # A wrong value has the RetCode of its field; one that is not here has OTHER_FIELD.
@@ -118,7 +139,17 @@ RET_MSGS: Final = {
     4001: "invalid time",
     4201: "get result error",
     4999: "parameters other error",
+    6000: "no files(m3u8) during the task",
+    6401: "recording number reach upper limit",
+    6403: "stream is recording",
+    6404: "stream record has been stopped",
+    6405: "RecID does not exist",
     6406: "unique_name and accountId not match",
+    6703: "start time error",
+    6704: "end time error",
+    6705: "file name or path error",
+    6708: "Record Status error",
+    6709: "Recording time not be less than 1 minute",
     8201: "stream is not on the blacklist",
     8502: "stream is not exist",
     9014: "PullProtocol error",
@@ -150,10 +181,10 @@ ONLY_READ: Final[dict[str, type[PenstockError]]] = {
     "ServiceTimeout": Unavailable,
     "1": Unavailable,
     **dict.fromkeys(("1002", "1003", "1004", "1005", "4000", "4001", "4999", "9014", "9015"), InvalidField),
-    **dict.fromkeys(("6703", "6704", "6705", "6707", "6709"), InvalidField),
-    **dict.fromkeys(("1200", "5000", "6000", "6405", "4201"), NotFound),
-    **dict.fromkeys(("1201", "6010", "6403", "6404", "6708"), Conflict),
-    **dict.fromkeys(("6401", "9016"), LimitExceeded),
+    "6707": InvalidField,
+    **dict.fromkeys(("1200", "5000", "4201"), NotFound),
+    **dict.fromkeys(("1201", "6010"), Conflict),
+    "9016": LimitExceeded,
     "6706": Denied,
     **dict.fromkeys(("1202", "1203", "1204", "6400", "6402", "6701", "6702", "8200", "8500", "8501"), Unavailable),
 }
@@ -166,7 +197,8 @@ _KINDS: Final[dict[str, type[PenstockError]]] = {
 
 def code_of(error: Exception) -> ErrorCode | RetCode:
     """Return the code that an error of ours travels as."""
-    if isinstance(error, InvalidField) and not isinstance(error, MissingField | UnknownField):
+    is_plain = type(error) is InvalidField or type(error) not in ERROR_CODES  # it has no code of its own
+    if isinstance(error, InvalidField) and is_plain and not isinstance(error, UnknownField):
         return RetCode(FIELD_CODES.get(error.field, OTHER_FIELD))
     for each in type(error).__mro__:
         if each in ERROR_CODES:

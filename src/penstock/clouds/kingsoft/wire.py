@@ -27,7 +27,7 @@ import msgspec
 from penstock.clouds import members, shape
 from penstock.clouds.contract import Asked, Credentials, Operation, Result
 from penstock.clouds.http import Endpoint, Headers, HttpRequest, HttpResponse
-from penstock.clouds.kingsoft import checks, codes, signing, streams
+from penstock.clouds.kingsoft import checks, codes, records, signing, streams
 from penstock.clouds.reading import read_object, read_query
 from penstock.errors import (
     ApiError,
@@ -43,7 +43,7 @@ R = TypeVar("R", bound=Result)
 
 CLOUD: Final = "kingsoft"
 ENDPOINT: Final = Endpoint("https", "kls.api.ksyun.com")
-OPERATIONS: Final = streams.OPERATIONS
+OPERATIONS: Final = {**streams.OPERATIONS, **records.OPERATIONS}
 VERSION: Final = "2017-01-01"
 JSON: Final = "application/json"
 XML: Final = "text/xml"
@@ -205,10 +205,24 @@ def decode_request(request: HttpRequest, operation: type[Operation[Any]] | None 
             raise UnknownField(name, f"in the {'query of a GET' if is_text else 'JSON body of a POST'}")
     if "Action" in body and body["Action"] != operation.about.action:
         raise UnknownOperation(f"Action is {operation.about.action!r}, and another one in the body")
-    given = _without_absent(values, operation)
+    given = _without_absent(_in_one_spelling(values, operation), operation)
     members.check_names(operation, given, members.Names.WIRE)
     decoded = members.convert(given, operation, is_text=is_text)
     return Asked(decoded, dry_run=_is_dry_run({**query, **body}.get("DryRun", "")))
+
+
+def _in_one_spelling(values: Mapping[str, Any], operation: type[Operation[Any]]) -> Mapping[str, Any]:
+    """Give members their own name that came under their second one, as a sample of the official SDK has it.
+
+    Raises:
+        InvalidField: it came under both, with two values.
+    """
+    seconds = {each.spelled_too: each.wire_name for each in members.members_of(operation) if each.spelled_too}
+    found = {seconds[name]: value for name, value in values.items() if name in seconds}
+    for name, value in found.items():
+        if values.get(name, value) != value:
+            raise InvalidField(name, values[name], "one value, under one spelling")
+    return {name: value for name, value in values.items() if name not in seconds} | found
 
 
 def _without_absent(values: Mapping[str, Any], operation: type[Operation[Any]]) -> dict[str, Any]:

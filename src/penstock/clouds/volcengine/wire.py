@@ -54,6 +54,7 @@ OPERATIONS: Final[dict[str, type[Operation[Any]]]] = {
 }
 
 # A watermark's picture has 2 MB, and four letters for three bytes.
+WITH_PICTURES: Final = ("CreatePullToPushTask", "UpdatePullToPushTask")
 MAX_BODY: Final = 3 * 1024 * 1024
 _DEPTH: Final = 3  # a list of objects of numbers; nothing that is deeper fits
 _MAX_EXACT: Final = 2**53  # above, a JSON number of other languages has lost its last digits

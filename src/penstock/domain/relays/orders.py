@@ -21,7 +21,6 @@ class Workshop(Struct, frozen=True):
     cache: str = ""  # folder for files that are fetched whole; empty: none are
     cache_bytes: int = 0
     allow_private: tuple[str, ...] = ()
-    ca_file: str = ""
 
 
 def needs_worker(task: RelayTask) -> bool:
@@ -59,7 +58,6 @@ def job_of(task: RelayTask, workshop: Workshop, start: Position, picture: bytes 
         cache=workshop.cache,
         cache_bytes=workshop.cache_bytes,
         allow_private=workshop.allow_private,
-        ca_file=workshop.ca_file,
     )
 
 

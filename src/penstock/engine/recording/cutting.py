@@ -60,16 +60,25 @@ class Pace:
         if self._start_ms is None:
             return False
         length_ms = packet.dts_ms - self._start_ms
-        if length_ms >= self.longest_ms or self._bytes >= LARGEST_PIECE:
+        if length_ms >= self.longest_ms or self.is_large:
             return True
         # Behind a piece that begins inside a GOP the next key frame is the first place to start from.
         return packet.is_key and (length_ms >= self._least_ms - EARLY_MS or not self.begins_with_key)
 
     def count(self, packet: MediaPacket) -> None:
+        """A frame is in it."""
         if self._start_ms is None:
             self._start_ms = packet.dts_ms
         if packet.kind == Kind.VIDEO and not self._has_picture:
             self._has_picture, self.begins_with_key = True, packet.is_key
+
+    @property
+    def is_large(self) -> bool:
+        """True when it has to end whatever comes: what is held here has a bound."""
+        return self._bytes >= LARGEST_PIECE
+
+    def weigh(self, packet: MediaPacket) -> None:
+        """Count what is held, frame or not."""
         self._bytes += len(packet.tag) + PACKET_COST
 
     def restart(self) -> None:

@@ -7,7 +7,9 @@ whatever else went wrong. Files are their owner's alone.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
@@ -62,6 +64,22 @@ class Folder:
         *above, name = parts_of(path)
         with self._opened(above) as folder:
             return os.open(name, os.O_RDWR | _TO_OLD, dir_fd=folder)
+
+    def read_file(self, path: str, name: str = "") -> int:
+        """Open a file to be read, or the one called `name` in the folder at `path`; nothing else lets itself be opened.
+
+        Raises:
+            OSError: it is not there, or it is a link, a pipe, a folder.
+        """
+        *above, last = parts_of(path)
+        if name and not is_name(name):
+            raise ValueError(f"{name!r:.300} is no file of a recording")
+        with self._opened([*above, last] if name else above) as folder:
+            descriptor = os.open(name or last, os.O_RDONLY | _TO_OLD, dir_fd=folder)
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise OSError(errno.EINVAL, "it is no file", path)
+        return descriptor
 
     def open_folder(self, path: str) -> int:
         *above, name = parts_of(path)

@@ -76,6 +76,7 @@ class Fragmenter:
             self._cut_before(packet)
             video.add(packet)
             self._pace.count(packet)
+            self._pace.weigh(packet)
 
     def _take_audio(self, packet: MediaPacket) -> None:
         audio = self._audio
@@ -89,6 +90,7 @@ class Fragmenter:
         self._cut_before(packet)
         audio.add(packet)
         self._pace.count(packet)
+        self._pace.weigh(packet)
 
     def _set_up_audio(self, packet: MediaPacket) -> None:
         found = self._audio.setup(packet)

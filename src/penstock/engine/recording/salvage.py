@@ -76,22 +76,27 @@ class _Mp4:
         size, at = os.fstat(self._descriptor).st_size, 0
         while at < size:
             box = fmp4reader.read_head(os.pread(self._descriptor, HEAD, at))
-            if box.size > size - at:
+            # Behind the first fragment come more of them, and an index; anything else was never ours.
+            expected = (b"moof", b"mfra") if self.first_ms is not None else (b"ftyp", b"moov", b"moof")
+            if box.size > size - at or box.kind not in expected:
                 return
-            if box.kind in (b"moov", b"moof"):
-                if box.size > MAX_HEAD_BOX:
-                    return
-                content = os.pread(self._descriptor, box.size, at)
-                if box.kind == b"moov":
-                    self.tracks = fmp4reader.read_tracks(content)
-                    room = fmp4reader.room_for_length(content)
-                    self.length_at = None if room is None else at + room
-                else:
-                    at = self._take_fragment(content, at, size)
-                    continue
-            self.is_whole = box.kind == b"mfra"
+            if box.kind in (b"moov", b"moof") and box.size > MAX_HEAD_BOX:
+                return
+            if box.kind == b"moof":
+                at = self._take_fragment(os.pread(self._descriptor, box.size, at), at, size)
+                continue
+            if box.kind == b"moov":
+                self._take_head(os.pread(self._descriptor, box.size, at), at)
             at += box.size
             self.end = at
+            if box.kind == b"mfra":
+                self.is_whole = True
+                return
+
+    def _take_head(self, moov: bytes, at: int) -> None:
+        self.tracks = fmp4reader.read_tracks(moov)
+        room = fmp4reader.room_for_length(moov)
+        self.length_at = None if room is None else at + room
 
     def _take_fragment(self, moof: bytes, at: int, size: int) -> int:
         """Count a fragment whose data are there too; return where the next box is."""
@@ -179,7 +184,9 @@ class _Flv:
                 return
             if self._at(behind - flv.TAIL, flv.TAIL) != (flv.HEAD + payload_size).to_bytes(4, "big"):
                 return
-            self._note(kind, head[7] << 24 | int.from_bytes(head[4:7], "big"), head[flv.HEAD :])
+            # What comes behind a short payload is the next tag's.
+            body = head[flv.HEAD :][:payload_size]
+            self._note(kind, head[7] << 24 | int.from_bytes(head[4:7], "big"), body)
             at = self.end = behind
 
     def _note(self, kind: int, at_ms: int, body: bytes) -> None:

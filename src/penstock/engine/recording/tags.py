@@ -35,7 +35,7 @@ class Tagger:
         self._before: tuple[MediaPacket, ...] = ()  # in force when the piece under way began
         self._codecs = {Kind.VIDEO: "", Kind.AUDIO: ""}
         self._has_key = False
-        self._last_ms = -1
+        self._times: list[int] = []  # of the frames among the packets
 
     def take(self, packet: MediaPacket) -> None:
         if packet.is_header:
@@ -47,12 +47,16 @@ class Tagger:
             self._has_key |= packet.is_key
             if not self._has_key:
                 return
+        codec = _codec_of(packet)
+        if not codec:
+            self._add(packet)  # something beside the frames, which has no time of its own
+            return
         if self._pace.is_due(packet):
             self._cut()
         self._add(packet)
-        if packet.kind != Kind.DATA:
-            self._pace.count(packet)
-            self._note_codec(packet)
+        self._pace.count(packet)
+        self._codecs[packet.kind] = self._codecs[packet.kind] or codec
+        self._times.append(packet.dts_ms)
 
     def pause(self) -> None:
         self._cut()
@@ -61,18 +65,16 @@ class Tagger:
         self._has_key = False
 
     def _add(self, packet: MediaPacket) -> None:
+        if self._pace.is_large:
+            self._cut()
         if not self._packets:
             self._before = tuple(header for header in self._headers.values() if header is not packet)
         self._packets.append(packet)
-
-    def _note_codec(self, packet: MediaPacket) -> None:
-        body = (video_body if packet.kind == Kind.VIDEO else audio_body)(packet.payload)
-        if body is not None:
-            self._codecs[packet.kind] = body.codec
+        self._pace.weigh(packet)
 
     def _cut(self) -> None:
         packets, self._packets = self._packets, []
-        times = [packet.dts_ms for packet in packets if packet.kind != Kind.DATA and not packet.is_header]
+        times, self._times = self._times, []
         is_start = self._pace.begins_with_key or not self._codecs[Kind.VIDEO]
         self._pace.restart()
         if not times:
@@ -80,3 +82,11 @@ class Tagger:
         headers = tuple(sorted(self._before, key=lambda header: -header.kind))
         video, audio = self._codecs[Kind.VIDEO], self._codecs[Kind.AUDIO]
         self._put(TagRun(headers, packets, min(times), max(times), is_start, video, audio))
+
+
+def _codec_of(packet: MediaPacket) -> str:
+    """The codec of a frame; empty for anything else."""
+    if packet.kind == Kind.DATA:
+        return ""
+    body = (video_body if packet.kind == Kind.VIDEO else audio_body)(packet.payload)
+    return body.codec if body is not None and body.is_frame else ""

@@ -191,7 +191,6 @@ class Relay:
     def source_opened(self) -> None:
         self._source.opened()
         self._intake = None
-        self._media_s = self._rooms.clock.monotonic()
 
     def source_media(self, messages: Sequence[Message]) -> None:
         now_s = self._rooms.clock.monotonic()
@@ -273,7 +272,8 @@ class Relay:
         """End what is overdue, and tell what changed; to be called several times a second."""
         now_s = self._rooms.clock.monotonic()
         policy = self._rooms.policy
-        if self.order.source and self._source.is_open and now_s - self._media_s >= policy.idle_timeout_s:
+        silent_s = now_s - max(self._media_s, self._source.opened_s)
+        if self.order.source and self._source.is_open and silent_s >= policy.idle_timeout_s:
             self._give_up(self._source, f"it sent no media for {policy.idle_timeout_s:g} s", self._pull)
         if self._outlet is not None and self._outlet.stalled(now_s, policy.stall_s):
             self._detach()

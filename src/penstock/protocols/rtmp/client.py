@@ -102,7 +102,8 @@ def place_of(scheme: str, host_and_port: str, path: str, query: str | None) -> P
     """
     app, _, stream = path.strip("/").rpartition("/")
     if not app or not stream:
-        raise RtmpError(f"the URL's path is {path[:200]!r}; it must name an app and a stream: /app/stream")
+        # The path is not shown: a stream's name often is its key.
+        raise RtmpError("the URL's path lacks an app or a stream; it must be /app/stream")
     name = stream if query is None else f"{stream}?{query}"
     return Place(app, name, f"{scheme}://{host_and_port}/{app}")
 
@@ -281,9 +282,10 @@ class ClientSession:
             values = amf0.decode_command(message.payload, amf3_wrapped=message.type_id == messages.COMMAND_AMF3)
         except AmfError as error:
             raise RtmpError(f"a command does not decode: {error}") from error
-        if len(values) < 2 or not isinstance(values[0], str) or not isinstance(values[1], float):
-            raise RtmpError("a command must open with its name and its transaction number")
-        name, transaction = values[0], values[1]
+        if not values or not isinstance(values[0], str):
+            raise RtmpError("a command must open with its name")
+        # ffmpeg, which listens, sends onFCPublish by its name alone.
+        name, transaction = values[0], values[1] if len(values) > 1 and isinstance(values[1], float) else None
         replies = REPLIES[self.state]
         handler = replies.get((name, transaction)) or replies.get((name, None))
         return handler(self, values[2:]) if handler is not None else None
