@@ -13,6 +13,9 @@ from penstock.config import Config, Network
 from penstock.errors import ConfigError
 from penstock.link.relaying import RelayOrder, RelayState, RelayTold, StartRelay
 from penstock.model import SystemClock
+from penstock.net.guard import HTTP, RTMP
+from penstock.net.urls import parse_url
+from tests.engine.kit import key_body
 from tests.servers.house import House, until
 
 RELAY = "a" * 32
@@ -65,3 +68,22 @@ async def test_an_engine_that_ends_ends_its_relays(tmp_path: Path) -> None:
     house.engine.relaying.relays.obey(StartRelay(RelayOrder(RELAY, "rtmp://a.invalid/live/cam")))
     await house.close()
     assert len(house.engine.relaying.relays) == 0
+
+
+async def test_domains_of_ours_lead_to_our_own_door_whatever_they_resolve_to(tmp_path: Path) -> None:
+    house = await House.open(tmp_path)
+    await house.on_air("cam")
+    order = RelayOrder(RELAY, "rtmps://push.demo.test/live/out", "rtmp://PULL.demo.test/live/cam")
+    house.engine.relaying.relays.obey(StartRelay(order))
+    await house.arrived(len(key_body()), "out")
+    await house.close()
+
+
+@pytest.mark.parametrize("url", ["rtmp://push.demo.test:2935/live/out", "rtmp://elsewhere.invalid/live/out"])
+async def test_other_ports_and_names_are_other_servers(tmp_path: Path, url: str) -> None:
+    house = await House.open(tmp_path)
+    exchange = house.engine.relaying._exchange
+    assert exchange.own_door(parse_url("rtmp://push.demo.test/live/out", RTMP)) is not None
+    assert exchange.own_door(parse_url(url, RTMP)) is None
+    assert exchange.own_door(parse_url("http://pull.demo.test/live/out.flv", HTTP)) is None
+    await house.close()
