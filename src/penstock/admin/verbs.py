@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from penstock.admin import owners, server, streams
+from penstock.admin import owners, records, server, streams
 from penstock.admin.contract import Ask
 
 VERBS: Final[dict[str, type[Ask[Any]]]] = {
@@ -18,6 +18,12 @@ VERBS: Final[dict[str, type[Ask[Any]]]] = {
         streams.BanStream,
         streams.UnbanStream,
         streams.ListBans,
+        records.ListRecords,
+        records.StartRecord,
+        records.StopRecord,
+        records.ShowRecord,
+        records.RemoveRecord,
+        records.MakeUrls,
         owners.ListAccounts,
         owners.AddAccount,
         owners.RemoveAccount,

@@ -37,6 +37,7 @@ COMMANDS: Final = {
     "reload": ("server:reload", "Apply a changed configuration file; no stream is disturbed."),
     "streams": ("streams:app", "What is on air: list, look at, kick, ban."),
     "bans": ("bans:app", "Streams that may not be published."),
+    "records": ("records:app", "Recordings: list, start, stop, look at, and their files."),
     "accounts": ("accounts:app", "Customers of the server."),
     "vhosts": ("vhosts:app", "Groups of domains whose streams belong together."),
     "keys": ("keys:app", "Access keys of accounts."),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from penstock.api.admin import Handler
-from penstock.api.operator import owners, server, streams
+from penstock.api.operator import owners, records, server, streams
 from penstock.api.operator.desk import Desk
 
 HANDLERS: Final[dict[str, Handler[Desk]]] = {
@@ -17,6 +17,12 @@ HANDLERS: Final[dict[str, Handler[Desk]]] = {
     "streams.ban": streams.ban_stream,
     "streams.unban": streams.unban_stream,
     "bans.ls": streams.list_bans,
+    "records.ls": records.list_records,
+    "records.start": records.start_record,
+    "records.stop": records.stop_record,
+    "records.show": records.show_record,
+    "records.rm": records.remove_record,
+    "records.url": records.make_urls,
     "accounts.ls": owners.list_accounts,
     "accounts.add": owners.add_account,
     "accounts.rm": owners.remove_account,
