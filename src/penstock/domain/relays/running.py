@@ -34,6 +34,8 @@ log = logging.getLogger("penstock.relays")
 ROUND_S: Final = 0.5  # to be called about so often
 NOTE_S: Final = 2.0  # what a killed server may repeat of its files
 SERVER, SOURCE, TARGET = "server", "source", "target"
+# A worker's complaint of its way into the engine; all others are of what it fetches.
+OF_THE_DOOR: Final = "the engine's relay door"
 
 
 class RelayEngine(Protocol):
@@ -177,7 +179,7 @@ class Relays:
             await self._workers.start(job, partial(self._worker_told, run, attempt), partial(self._left, run, attempt))
         except Exception as error:
             log.exception("relay %s: its worker could not be started", run.task.id)
-            self._left(run, attempt, f"the worker could not be started: {error}", side=SERVER)
+            self._left(run, attempt, f"the worker could not be started: {error}")
             return
         if self._is_at(run, attempt):
             run.worker = Worker.RUNNING
@@ -201,12 +203,12 @@ class Relays:
         pace = self.board.paces.get(id, Pace())
         self.board.paces[id] = replace(pace, fetched_bytes=told.fetched_bytes, fetch_size_bytes=told.fetch_size_bytes)
         if told.error and told.error != run.worker_error:
-            self._fail(run, SOURCE, told.error)
+            self._fail(run, SERVER if told.error.startswith(OF_THE_DOOR) else SOURCE, told.error)
         run.worker_error = told.error
         if now_s - run.worker_since_s >= SOUND_S and not told.error:
             run.recover()
 
-    def _left(self, run: Run, attempt: int, why: str, *, side: str = SOURCE) -> None:
+    def _left(self, run: Run, attempt: int, why: str) -> None:
         """A worker is gone."""
         if not self._is_at(run, attempt):
             return
@@ -217,11 +219,12 @@ class Relays:
             run.drains_until_s = now_s + DRAIN_S
             return
         run.worker_due_s = now_s + run.pause_s(self._random())
-        if why != run.worker_error or not why:
-            side = side if self._is_connected else SERVER
-            self._fail(run, side, why or "the source came to its end", until_s=run.worker_due_s)
+        if why and why == run.worker_error:
+            self._wait(run, run.worker_due_s)  # it said so before it went
+        elif not why:
+            self._fail(run, SOURCE, "the source came to its end", until_s=run.worker_due_s)
         else:
-            self._wait(run, run.worker_due_s)
+            self._fail(run, SERVER, why, until_s=run.worker_due_s)
         self.step()
 
     def _dismiss(self, run: Run) -> None:
