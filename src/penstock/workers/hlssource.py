@@ -23,7 +23,8 @@ from penstock.protocols.hlsread import InitSection, MediaPlaylist, MultivariantP
 from penstock.workers import sniff
 from penstock.workers.clips import Stretch, beginning
 from penstock.workers.cutting import Part
-from penstock.workers.demux import Input, Source, Unit
+from penstock.workers.demux import Input, Source
+from penstock.workers.media import Unit
 from penstock.workers.remote import Client, Gone, Meter, ask, pauses
 
 log = logging.getLogger("penstock.relay")
