@@ -196,6 +196,7 @@ class Relays:
         id, place, now_s = run.task.id, told.position, self.live.clock.monotonic()
         progress = self.board.progress[id]
         more = told.bytes_in - (before.bytes_in if before is not None else 0)
+        self.live.tallies.relayed_in += max(0, more)
         self._progress(id, bytes_in=progress.bytes_in + max(0, more))
         if progress.is_flowing:  # else nobody has seen what comes from there
             now = self.live.clock.now()
@@ -311,10 +312,13 @@ class Relays:
             self.board.paces[id] = replace(pace, rate_kbps=more_out * 8 / 1000 / (now_s - run.heard_s))
         if run.heard_s is None or now_s > run.heard_s:
             run.heard_s = now_s
+        # What a worker fetched is what it says itself.
+        more_in = 0 if run.needs_worker else more_in
+        self.live.tallies.relayed_in += more_in
+        self.live.tallies.relayed_out += more_out
         self._progress(
             id,
-            # What a worker fetched is what it says itself.
-            bytes_in=progress.bytes_in + (0 if run.needs_worker else more_in),
+            bytes_in=progress.bytes_in + more_in,
             bytes_out=progress.bytes_out + more_out,
             told_in=told.bytes_in,
             told_out=told.bytes_out,
@@ -362,6 +366,7 @@ class Relays:
     ) -> None:
         id, now = run.task.id, self.live.clock.now()
         progress = self.board.progress[id]
+        self.live.tallies.relay_failures.add(side)
         self._progress(
             id,
             is_flowing=False,
