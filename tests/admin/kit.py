@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from penstock.admin import owners, relays, server, streams
+from penstock.admin import owners, records, relays, server, streams
 from penstock.admin.contract import Done, Result
 
 NOW: Final = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -62,6 +62,45 @@ VHOST: Final = owners.Vhost(
     pull_domains=[owners.Domain(id=2, name="pull.demo.test")],
     publish_auth="none",
     configured=True,
+)
+
+RECORDING: Final = records.Recording(
+    **DEMO,
+    number=12,
+    account="2000000001",
+    state="failed",
+    error="the disk is full",
+    next_try=NOW + timedelta(seconds=5),
+    container="mp4",
+    one_file=True,
+    always=False,
+    from_at=NOW,
+    until=NOW + timedelta(hours=2),
+    began_at=NOW,
+    ended_at=None,
+    why="",
+    cloud="kingsoft",
+    access_key="AKtest",
+    files=1,
+    size_bytes=1_234_567,
+    duration_s=725.0,
+    gaps=1,
+)
+FILE: Final = records.File(
+    id=31,
+    path="demo/live/cam/20260301T120000Z-5f2c.mp4",
+    url="http://127.0.0.1:8080/recordings/demo/live/cam/31/1-x/cam-20260301T120000Z.mp4",
+    began_at=NOW,
+    ended_at=NOW + timedelta(seconds=725),
+    size_bytes=1_234_567,
+    duration_s=725.0,
+    video="avc",
+    audio="aac",
+    gaps=[records.Gap(at_s=61.0, length_s=5.5, why="the disk was behind")],
+    is_whole=True,
+    is_lost=False,
+    why="stopped",
+    removed_at=None,
 )
 
 TASK: Final = "3f2a" * 8
@@ -158,6 +197,12 @@ ANSWERS: Final[dict[str, Result]] = {
     "streams.ban": streams.Banned(ban=BAN),
     "streams.unban": streams.Unbanned(ban=BAN),
     "bans.ls": streams.Bans(bans=[BAN], total=1),
+    "records.ls": records.Recordings(recordings=[RECORDING], total=1),
+    "records.start": records.Started(recording=RECORDING),
+    "records.stop": records.Stopped(recording=RECORDING),
+    "records.show": records.RecordShown(recording=RECORDING, files=[FILE]),
+    "records.rm": records.Removed(files=1, size_bytes=1_234_567),
+    "records.url": records.Urls(urls=[FILE.url]),
     "accounts.ls": owners.Accounts(accounts=[owners.Account(id="2000000001", configured=True, keys=1, vhosts=1)]),
     "accounts.add": Done(),
     "accounts.rm": Done(),
@@ -195,6 +240,8 @@ ASKS: Final[dict[str, dict[str, Any]]] = {
     **{f"relays.groups.{word}": {"name": "sport"} for word in ("add", "rm")},
     **{f"callbacks.{word}": {"id": 7} for word in ("show", "redeliver")},
     **{f"streams.{word}": {"stream": "cam"} for word in ("show", "kick", "ban", "unban")},
+    "records.start": {"stream": "cam"},
+    **{f"records.{word}": {"id": 12} for word in ("stop", "show", "rm", "url")},
     **{f"accounts.{word}": {"id": "2000000002"} for word in ("add", "rm")},
     **{f"vhosts.{word}": {"name": "shop"} for word in ("add", "rm")},
     "keys.rm": {"access_key": "AKtest"},

@@ -297,6 +297,8 @@ class Relay:
         self._fail(side, why, again)
 
     def _fail(self, side: _Side, why: str, again: Callable[[], None]) -> None:
+        if self._is_stopped:
+            return  # its last batch found nobody there: that is no reason to call again
         self._failures += 1
         self._error, self._error_side = why, side.name
         side.try_later(again)
