@@ -86,7 +86,7 @@ async def test_a_task_goes_on_over_a_restart(plant: Plant) -> None:
         await settle()
         (job,) = workers.jobs
         assert (job.door, job.cache) == (str(plant.folder / "relay.sock"), str(plant.folder / "relay-cache"))
-        assert (job.cache_bytes, job.allow_private, job.ca_file) == (4096 << 20, ("127.0.0.0/8",), "")
+        assert (job.cache_bytes, job.allow_private) == (4096 << 20, ("127.0.0.0/8",))
     async with plant.running() as (_, engine, workers):
         assert [each.id for each in workers.jobs] == [id]
         assert list(engine.orders) == [id]
