@@ -22,7 +22,7 @@ from penstock.net.guard import Guard
 from penstock.storage.relay_rows import Notice, NoticeQuery, Source
 from tests.clock import START, ManualClock
 from tests.domain.relays.kit import ME, FakeEngine, FakeWorkers, settle
-from tests.e2e.taskkit import receiving
+from tests.e2e.tasks import receiving
 
 FILE: Final = """
 data_dir = "{folder}"
