@@ -307,6 +307,16 @@ async def test_a_worker_that_died_is_started_again_where_it_was(plant: Plant) ->
     assert await plant.events(id) == ["start", "error"]
 
 
+async def test_a_download_is_told_until_its_worker_is_gone(plant: Plant) -> None:
+    _, id = await playing(plant, files())
+    plant.workers.tell(id, fetched_bytes=300, fetch_size_bytes=1000)
+    pace = plant.live.relays.paces[id]
+    assert (pace.fetched_bytes, pace.fetch_size_bytes) == (300, 1000)
+    plant.workers.leave(id, "killed by signal 9")
+    pace = plant.live.relays.paces[id]
+    assert (pace.fetched_bytes, pace.fetch_size_bytes) == (0, 0)
+
+
 async def test_a_late_task_goes_on_where_it_would_be(plant: Plant) -> None:
     _, id = await playing(plant, files(resumes_late=True))
     plant.workers.tell(id, 0, 1, 7.25)

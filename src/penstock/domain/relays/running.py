@@ -214,6 +214,7 @@ class Relays:
         if not self._is_at(run, attempt):
             return
         run.worker = Worker.NONE
+        self._forget_download(run.task.id)
         now_s = self.live.clock.monotonic()
         if not why and run.worker_told is not None and run.worker_told.is_finished and run.task.kind == "files":
             # What it handed over last is still on its way; the engine tells when it is through.
@@ -234,6 +235,7 @@ class Relays:
             return
         run.worker = Worker.NONE
         id = run.task.id
+        self._forget_download(id)
         task = self._ending[id] = asyncio.create_task(self._stop_worker(id, run.starting))
         task.add_done_callback(partial(self._dismissed, id))
 
@@ -246,6 +248,11 @@ class Relays:
         self._ending.pop(id, None)
         self._done(task)
         self.step()
+
+    def _forget_download(self, id: str) -> None:
+        """Nobody downloads any more."""
+        if (pace := self.board.paces.get(id)) is not None:
+            self.board.paces[id] = replace(pace, fetched_bytes=0, fetch_size_bytes=0)
 
     # The engine
 
