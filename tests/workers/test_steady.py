@@ -24,7 +24,7 @@ FRAME_S, SOUND_S = Fraction(1, 25), Fraction(1024, 48_000)
 
 
 def unit(at: Fraction, *, is_video: bool) -> Unit:
-    packet: av.Packet[av.VideoStream] = av.Packet(4)
+    packet = av.Packet(4)
     packet.time_base = BASE
     packet.dts = packet.pts = round(at / BASE)
     return Unit(packet, is_video, at, at, FRAME_S if is_video else SOUND_S, True)
@@ -106,7 +106,7 @@ def transport_stream(data: bytes, folder: Path, begins_s: float) -> bytes:
     source = folder / "from"
     source.write_bytes(data)
     words = f"-c copy -muxdelay 0 -mpegts_flags initial_discontinuity -output_ts_offset {begins_s} -f mpegts -"
-    command = ["ffmpeg", "-nostdin", "-v", "error", "-i", source, *words.split()]
+    command = ["ffmpeg", "-nostdin", "-v", "error", "-i", str(source), *words.split()]
     return subprocess.run(command, check=True, timeout=60, capture_output=True).stdout
 
 

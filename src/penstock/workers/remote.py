@@ -42,6 +42,11 @@ class Meter:
         self.fetched_bytes = 0
         self.fetch_size_bytes = 0
 
+    @property
+    def is_fetching(self) -> bool:
+        """True while a file is downloaded before it is played."""
+        return self.fetched_bytes < self.fetch_size_bytes
+
 
 class Facts(Struct, frozen=True):
     """What a server says of a file."""
@@ -49,6 +54,11 @@ class Facts(Struct, frozen=True):
     size: int | None
     validator: str  # for If-Range: a strong ETag, or the time of the last change
     takes_ranges: bool
+
+    @property
+    def can_go_on(self) -> bool:
+        """True if an answer that broke may be asked for again from there."""
+        return self.takes_ranges or self.size is not None or bool(self.validator)
 
     def is_same(self, other: Facts) -> bool:
         # A server that stops telling one of them tells nothing by that.
@@ -201,7 +211,8 @@ class _Stretch:
             except PeerError:
                 if self.end > before:
                     waits = pauses()
-                if not waits:
+                # What has no end and no state cannot be taken up: it would be another stream by then.
+                if not waits or (self.end and not self._file.facts.can_go_on):
                     raise
                 self._file.sleep(waits.pop(0))
 

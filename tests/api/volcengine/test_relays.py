@@ -223,7 +223,7 @@ async def test_pages_and_filters(front: Front) -> None:
         ({"Type": 1, "CycleMode": -1, "VodSrcAddrs": [{"SrcAddr": "ftp://a.test/1"}]}, "InvalidParam", "VodSrcAddrs"),
         ({"Type": 1, "CycleMode": 2_000_000, "SrcAddrS": ["http://a.test/1"]}, "InvalidParam", "CycleMode"),
         ({"GroupName": "none"}, "ResourceNotFound", "none"),
-        ({"DstAddr": "", "Domain": "push.demo.test", "App": "vod", "Stream": "b"}, "InvalidParam", "App"),
+        ({"DstAddr": "", "Domain": "push.demo.test", "App": "vod", "Stream": "b"}, "RequestForbidden", "'vod'"),
     ],
 )
 async def test_a_refusal_speaks_in_the_clouds_words(

@@ -10,8 +10,9 @@ from msgspec.structs import replace
 
 from penstock.domain.engines import EngineLink
 from penstock.domain.live import Live
-from penstock.domain.relays import running, tasks
+from penstock.domain.relays import tasks
 from penstock.domain.relays.board import Limits
+from penstock.domain.relays.orders import order_of
 from penstock.domain.relays.wishes import Wish
 from penstock.link.messages import AnyMessage
 from penstock.link.relaying import Clip, Position, RelayOrder, RelayState, StartRelay, StopRelay
@@ -306,6 +307,16 @@ async def test_a_worker_that_died_is_started_again_where_it_was(plant: Plant) ->
     progress = plant.progress(id)
     assert (progress.error, progress.error_side, progress.failures) == ("killed by signal 9", "server", 1)
     assert await plant.events(id) == ["start", "error"]
+
+
+async def test_a_download_is_told_until_its_worker_is_gone(plant: Plant) -> None:
+    _, id = await playing(plant, files())
+    plant.workers.tell(id, fetched_bytes=300, fetch_size_bytes=1000)
+    pace = plant.live.relays.paces[id]
+    assert (pace.fetched_bytes, pace.fetch_size_bytes) == (300, 1000)
+    plant.workers.leave(id, "killed by signal 9")
+    pace = plant.live.relays.paces[id]
+    assert (pace.fetched_bytes, pace.fetch_size_bytes) == (0, 0)
 
 
 async def test_a_late_task_goes_on_where_it_would_be(plant: Plant) -> None:
@@ -639,14 +650,13 @@ async def test_a_fault_of_our_own_in_one_task_keeps_no_other_from_running(
     plant: Plant, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     engine = await plant.engine()
-    made = running.order_of
 
     def faulty(live: Live, task: RelayTask) -> RelayOrder:
         if task.title == "bad":
             raise ZeroDivisionError
-        return made(live, task)
+        return order_of(live, task)
 
-    monkeypatch.setattr(running, "order_of", faulty)
+    monkeypatch.setattr("penstock.domain.relays.running.order_of", faulty)
     bad = await plant.make(wish(title="bad"))
     good = await plant.make(wish())
     assert list(engine.orders) == [good]

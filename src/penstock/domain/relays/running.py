@@ -182,6 +182,7 @@ class Relays:
             run.recover()
 
     def _worker_left(self, run: Run, why: str) -> None:
+        self._forget_download(run.task.id)
         now_s = self.live.clock.monotonic()
         if not why and run.worker_told is not None and run.worker_told.is_finished and run.task.kind == "files":
             # What it handed over last is still on its way; the engine tells when it is through.
@@ -195,6 +196,15 @@ class Relays:
         else:
             self._fail(run, SERVER, why, until_s=run.worker_due_s)
         self.step()
+
+    def _dismiss(self, id: str) -> None:
+        self._forget_download(id)
+        self._crew.dismiss(id)
+
+    def _forget_download(self, id: str) -> None:
+        """Nobody downloads any more."""
+        if (pace := self.board.paces.get(id)) is not None:
+            self.board.paces[id] = replace(pace, fetched_bytes=0, fetch_size_bytes=0)
 
     # The engine
 
@@ -221,7 +231,7 @@ class Relays:
         for run in self._runs.values():
             run.is_ordered = False
             self._fail(run, SERVER, "the engine was lost")
-            self._crew.dismiss(run.task.id)
+            self._dismiss(run.task.id)
 
     def told(self, told: RelayTold) -> None:
         """What the engine says of one relay."""
@@ -301,7 +311,7 @@ class Relays:
         """Files wait for their target: they go on when it is tried again, where their task's rule says."""
         if run.drains_until_s is not None:
             return
-        self._crew.dismiss(run.task.id)
+        self._dismiss(run.task.id)
         wait_s = run.pause_s(self._random())
         if next_try_at is not None:
             # What is played while nobody takes it is lost. The engine calls once there is something for it.
@@ -358,7 +368,7 @@ class Relays:
     def _end(self, run: Run) -> None:
         """What it pushes stops; where it was is written down."""
         id = run.task.id
-        self._crew.dismiss(id)
+        self._dismiss(id)
         del self._runs[id]
         if run.is_ordered and self._is_connected:
             self._engine.stop_relay(id)
