@@ -132,7 +132,7 @@ async def _control(boot: Boot, stop: asyncio.Event) -> AsyncIterator[None]:
 
 def _latest(boot: Boot, file: Path | None) -> Config:
     """The settings as the file has them now: it may have been reloaded since the server started."""
-    from penstock.app.control import reloaded  # noqa: PLC0415  loaded by now
+    from penstock.app.reloading import reloaded  # noqa: PLC0415  loaded by now
 
     try:
         return reloaded(boot.config, load(file, os.environ))

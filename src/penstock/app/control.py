@@ -3,33 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
 import os
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Final
 
-from msgspec import Struct, structs
-
-from penstock.api.admin import AdminApp
-from penstock.api.asgi import FrontApp, GatewayApp
-from penstock.api.dialects import LARGE_TARGETS
-from penstock.api.files import FilesApp, is_for_files
-from penstock.api.gateway import Gateway
-from penstock.api.http import HttpServer
-from penstock.api.kingsoft import handlers as kingsoft
-from penstock.api.metrics import Metrics
-from penstock.api.operator.desk import Desk, url_of
-from penstock.api.operator.handlers import HANDLERS
-from penstock.api.policy import ANY_TARGET, HttpPolicy
-from penstock.api.ratelimit import RateLimits
-from penstock.api.volcengine import handlers as volcengine
-from penstock.api.watch import Readiness, WatchApp
-from penstock.app.certificates import tls_context
+from penstock.api.operator.desk import Desk
+from penstock.api.watch import Readiness
+from penstock.app.doors import Doors
 from penstock.app.relays import RelayOffice
+from penstock.app.reloading import Reloaded, differences, reloaded
 from penstock.app.timers import every
 from penstock.config import Config, load, parse_listen
 from penstock.domain import accounts, recording_schedule, records, retention
@@ -42,10 +28,9 @@ from penstock.domain.journal import Journal
 from penstock.domain.live import Live, Rules
 from penstock.domain.recording_urls import KEY_NAME, FileUrls
 from penstock.domain.registry import Registry
-from penstock.domain.relays.running import Workers
+from penstock.domain.relays.crew import Workers
 from penstock.domain.sessions import Sessions
 from penstock.domain.usage import UsageLedger
-from penstock.engine.recording.folder import Folder
 from penstock.errors import ConfigError, Conflict, PenstockError
 from penstock.link import socket as link_socket
 from penstock.model import Clock, SystemClock
@@ -65,16 +50,6 @@ SWEEP_S: Final = 60.0
 TICK_S: Final = 1.0
 # How long what is to be written down may take at the end; more than this and the disk is gone.
 LAST_WORDS_S: Final = 3.0
-# Settings of `media` that a reload applies; the engine knows the others from its start.
-RELOADED: Final = ("default_vhost", "on_conflict", "replace_after_silent_s")
-RELOADED_OF_RELAY: Final = ("max_tasks", "max_account_tasks", "max_workers")
-
-
-class Reloaded(Struct, frozen=True):
-    """What became of a changed configuration: the keys that were applied, and those that need a restart."""
-
-    applied: list[str]
-    needs_restart: list[str]
 
 
 class Control:
@@ -110,8 +85,7 @@ class Control:
         self.explanations = Explanations(self.live.registry)
         store.on_write(self.live.tallies.wrote)
         self._timers: list[asyncio.Task[None]] = []
-        self._servers: list[HttpServer] = []
-        self._files: FilesApp | None = None
+        self._doors: Doors | None = None
         self._reloading: asyncio.Task[None] | None = None
         self._readiness = Readiness(self.live, self.engine, SystemClock().monotonic)
 
@@ -163,47 +137,18 @@ class Control:
 
     def start(self, listeners: Mapping[str, socket.socket]) -> None:
         """Answer the APIs on sockets that listen already, and begin what is done again and again."""
-        self._open_doors(listeners)
+        doors = self._doors = Doors(self.live, self.config, self.explanations)
+        doors.open_api(listeners)
+        if (admin := listeners.get("admin")) is not None:
+            doors.open_admin(admin, Desk.of(self.live, self.explanations, self.reload, self.config, listeners))
+        if (watch := listeners.get("watch")) is not None:
+            doors.open_watch(watch, self._readiness, self.engine)
         self._timers = [
             asyncio.create_task(every(EXPLAIN_S, partial(self.explanations.flush, self.live))),
             asyncio.create_task(every(SWEEP_S, self._sweep)),
             asyncio.create_task(every(TICK_S, partial(recording_schedule.tick, self.live))),
         ]
         self.relays.start()
-
-    def _open_doors(self, listeners: Mapping[str, socket.socket]) -> None:
-        clock = SystemClock()
-        gateway = Gateway(
-            kingsoft.HANDLERS | volcengine.HANDLERS,
-            self.live,
-            find_key=self.live.registry.find_key,
-            explain=self.explanations.put,
-            clock=clock,
-            limits=RateLimits(clock.monotonic) if self.config.api.rate_limits else None,
-            tallies=self.live.tallies,
-        )
-        proxies = tuple(ipaddress.ip_network(network) for network in self.config.api.trusted_proxies)
-        host = self.config.media.public_host
-        base = url_of("http", listeners.get("api"), host) or url_of("https", listeners.get("api_tls"), host)
-        self.live.file_urls = structs.replace(self.live.file_urls, base=base)
-        self._files = FilesApp(self.live, Folder(self.config.recordings_dir), gateway.account_of)
-        front = FrontApp(GatewayApp(gateway.answer), self._files, is_for_files)
-        server = HttpServer(front, HttpPolicy(trusted_proxies=proxies, large_targets=LARGE_TARGETS))
-        self._servers.append(server)
-        if (plain := listeners.get("api")) is not None:
-            server.listen(plain)
-        if (secure := listeners.get("api_tls")) is not None:
-            server.listen(secure, tls_context(self.config))
-        if (admin := listeners.get("admin")) is not None:
-            desk = Desk.of(self.live, self.explanations, self.reload, self.config, listeners)
-            office = HttpServer(AdminApp(desk, HANDLERS), HttpPolicy(large_targets=ANY_TARGET))
-            self._servers.append(office)
-            office.listen(admin)
-        if (watch := listeners.get("watch")) is not None:
-            metrics = Metrics(self.live, self.engine, self.config.watch.top_streams, clock.monotonic)
-            tower = HttpServer(WatchApp(self._readiness, metrics), HttpPolicy())
-            self._servers.append(tower)
-            tower.listen(watch)
 
     async def _sweep(self) -> None:
         await retention.sweep(self.live, self.config.retention)
@@ -250,23 +195,21 @@ class Control:
         """
         fresh = load(self._file, os.environ)
         after = reloaded(self.config, fresh)
-        applied = list(_differences(self.config, after))
+        applied = list(differences(self.config, after))
         await self._seed(after)
         self.config = after
         self.live.rules = rules_of(after)
         self.relays.reload()
         self.engine.tell_vhosts(self.live)
-        return Reloaded(applied, list(_differences(after, fresh)))
+        return Reloaded(applied, list(differences(after, fresh)))
 
     async def close(self) -> None:
         """Write down what is still to be written, and let go of the store."""
         for timer in self._timers:
             timer.cancel()
-        for server in self._servers:
-            await server.close(LAST_WORDS_S)
+        if self._doors is not None:
+            await self._doors.close()
         await self.relays.close()
-        if self._files is not None:
-            self._files.close()
         try:
             async with asyncio.timeout(LAST_WORDS_S):
                 await self.live.journal.written()
@@ -274,13 +217,6 @@ class Control:
         except TimeoutError:
             log.error("not everything could be written down within %g s", LAST_WORDS_S)
         await self.store.close()
-
-
-def reloaded(running: Config, fresh: Config) -> Config:
-    """The settings that are running, with what of `fresh` can be applied to them."""
-    media = structs.replace(running.media, **{name: getattr(fresh.media, name) for name in RELOADED})
-    relay = structs.replace(running.relay, **{name: getattr(fresh.relay, name) for name in RELOADED_OF_RELAY})
-    return structs.replace(running, accounts=fresh.accounts, retention=fresh.retention, media=media, relay=relay)
 
 
 def rules_of(config: Config) -> Rules:
@@ -296,17 +232,3 @@ def rules_of(config: Config) -> Rules:
 def _node(config: Config) -> str:
     address = parse_listen(config.media.rtmp_listen) or parse_listen(config.media.rtmps_listen)
     return config.media.public_host or (address[0] if address is not None else "")
-
-
-def _differences(before: Config, after: Config) -> Iterator[str]:
-    """The settings that are not the same, as `section.key`; accounts as one."""
-    for field in structs.fields(before):
-        old, new = getattr(before, field.name), getattr(after, field.name)
-        if old == new:
-            continue
-        if not isinstance(old, Struct):
-            yield field.name
-            continue
-        for inner in structs.fields(old):
-            if getattr(old, inner.name) != getattr(new, inner.name):
-                yield f"{field.name}.{inner.encode_name}"

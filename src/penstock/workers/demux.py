@@ -98,6 +98,15 @@ class Input:
                 # Threads would hold frames back, and take memory for each.
                 cast(Any, stream).codec_context.thread_count = 1
 
+    @property
+    def length_s(self) -> float | None:
+        """How long it says it is, its picture if it has one; None where it does not say."""
+        video = self.video
+        if video is not None and video.duration and video.time_base:
+            return float(video.duration * video.time_base)
+        duration = self.container.duration
+        return duration / 1_000_000 if duration is not None and duration > 0 else None
+
     def close(self) -> None:
         with translated():
             self.container.close()
