@@ -137,7 +137,9 @@ class Sender:
             if waited_s >= STUCK_S:
                 raise MediaError(f"nothing came of the source for {STUCK_S:g} s")
             if silent_s >= SILENT_S:
-                raise MediaError(f"the source sent bytes for {SILENT_S:g} s, and no frame to play among them")
+                raise MediaError(
+                    f"the source sent bytes for {SILENT_S:g} s, and no frame to play; a live stream needs a live task"
+                )
         return None
 
     def _hand_over(self, due: list[Frame]) -> None:
