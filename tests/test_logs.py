@@ -112,3 +112,24 @@ def test_nothing_of_a_process_is_anything_but_json(code: str, said: str) -> None
     assert lines
     assert {line["process"] for line in lines} == {"engine"}
     assert any(said in line["message"] for line in lines)
+
+
+def test_a_client_of_http_tells_no_url_at_any_level() -> None:
+    """Each of its requests is a line at INFO with the whole URL, and its pool tells of header lines at DEBUG."""
+    program = """
+import httpx2
+from penstock.logs import set_up_logging
+set_up_logging("DEBUG")
+transport = httpx2.MockTransport(lambda request: httpx2.Response(200))
+httpx2.Client(transport=transport).get("http://peer.test/cam.flv?key=a-secret-of-somebody")
+try:
+    httpx2.Client(trust_env=False).get("http://127.0.0.1:1/cam.flv?key=a-secret-of-somebody")
+except httpx2.ConnectError:
+    pass
+import logging
+logging.getLogger("penstock").info("done")
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=30)
+    assert "done" in done.stderr
+    assert "peer.test" not in done.stderr
+    assert "a-secret-of-somebody" not in done.stderr

@@ -21,6 +21,10 @@ VARIABLE: Final = "PENSTOCK_LOG_FORMAT"
 # What a line may be about, beside its text.
 FIELDS: Final = ("request", "session", "stream", "client", "account", "code", "reason", "doors")
 
+# Libraries of which only trouble is wanted. Alembic tells of each step of each start; clients of HTTP tell of each
+# request with its URL, whose query may be a key, and at lower levels of every header line.
+_TALKATIVE: Final = ("alembic", "httpx2", "httpcore2")
+
 # What would end or rewrite a line on a terminal or in a reader of lines: controls, separators of lines and
 # paragraphs, and what turns the direction of writing.
 _UNSEEN: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -32,8 +36,8 @@ def set_up_logging(level: str, form: LogFormat = "human", process: str = "superv
     """Write this process's log to standard error; `process` is its name in JSON."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter(process) if form == "json" else HumanFormatter())
-    # It tells of each step of each start.
-    logging.getLogger("alembic").setLevel(logging.WARNING)
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(logging.WARNING)
     logging.basicConfig(level=level, handlers=[handler])
     if form == "json":
         # Nothing else may write there: not a warning of Python's, and not a process's last words.

@@ -99,3 +99,30 @@ def test_who_goes_while_others_are_asked_is_not_asked(waits: Waits, clock: Manua
     assert len(waits) == 0
     waits.news(cam)
     assert clock.waiting() == []
+
+
+def test_a_fault_in_one_that_waits_ends_its_wait_and_no_other(
+    waits: Waits, clock: ManualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    about = object()
+    asked: list[str] = []
+    given_up: list[str] = []
+
+    def broken() -> bool:
+        raise AssertionError("a fault")
+
+    def polled() -> bool:
+        asked.append("other")
+        return False
+
+    def cannot_even_give_up() -> None:
+        raise AssertionError("another")
+
+    waits.wait("one", broken, lambda: given_up.append("one"), within_s=8, about=about)
+    waits.wait("two", broken, cannot_even_give_up, within_s=8)
+    waits.wait("other", polled, never, within_s=8, about=about)
+    waits.news(about)
+    clock.advance(0)
+    waits.tick()
+    assert (given_up, asked, len(waits)) == (["one"], ["other", "other"], 1)
+    assert [record.exc_info is not None for record in caplog.records] == [True] * 3

@@ -1,14 +1,18 @@
-"""1 and 32. Recorded files over HTTP: no path leads elsewhere, nothing is listed, and no range is a bomb."""
+"""1, 23, 26, 32. Recorded files over HTTP: no path leads elsewhere, nothing is listed, and no range is a bomb."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+from penstock.clouds.contract import Credentials
 from tests.api.library import BODY, Library, library
+from tests.domain.kit import STRANGER_KEY
+from tests.servers.house import until
 
 FOLDER = {"index.m3u8": b"#EXTM3U\n", "0.m4s": b"segment", "notes.txt": b"private"}
 
@@ -135,3 +139,57 @@ async def test_32_whatever_is_in_a_file_is_no_page(here: Library) -> None:
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert answer.headers["content-disposition"].startswith("attachment;")
         assert "sandbox" in answer.headers["content-security-policy"]
+
+
+async def test_32_nothing_is_left_open_however_a_download_ends(here: Library) -> None:
+    def open_files() -> list[str]:
+        """Those of the folder of recordings; sockets come and go."""
+        found = []
+        for entry in Path("/proc/self/fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):
+                found.append(os.readlink(entry))
+        return [path for path in found if path.startswith(str(here.root))]
+
+    target = here.url(*await here.recorded("large.mp4", bytes(16 * 1024 * 1024)))
+    tag = (await here.get(target, method="HEAD")).headers["etag"]
+    assert (await here.get(target, ("If-None-Match", tag))).status == 304
+    assert (await here.get(target, ("Range", "bytes=99999999-"))).status == 416
+    assert (await here.get(target, ("Range", "bytes=0-9"))).status == 206
+    for _ in range(5):
+        client = await here.connect()
+        await client.say(f"GET {target} HTTP/1.1\r\nHost: penstock.test\r\n\r\n")
+        await client.reader.readexactly(100_000)
+        assert open_files()
+        client.writer.transport.abort()
+        await until(lambda: not open_files())
+    # And every place is free again.
+    assert (await here.get(target)).status == 200
+    assert not open_files()
+
+
+async def test_26_the_number_of_another_accounts_file_opens_nothing(here: Library) -> None:
+    theirs = Credentials(STRANGER_KEY.access_key, STRANGER_KEY.secret_key)
+    row, file = await here.recorded("one.mp4")
+    name = here.url(row, file).rpartition("/")[2]
+    said = set()
+    for number in (file.id, file.id + 1, 10**17):
+        for stream in ("demo/live/cam", "other/live/cam", "demo/live/other"):
+            answer = await here.get_signed(f"/recordings/{stream}/{number}/{name}", theirs)
+            said.add((answer.status, answer.body))
+    # What is another's and what is nowhere look alike.
+    assert said == {(404, b"there is no such recording\n")}
+
+
+async def test_23_no_url_of_a_file_is_in_a_log(here: Library, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
+    row, file = await here.recorded("one.mp4")
+    target = here.url(row, file)
+    token = target.split("/")[-2]
+    await here.get(target)
+    await here.get(target.replace(token, f"{token}x"))
+    (here.root / file.path).unlink()
+    (here.root / file.path).mkdir()
+    assert (await here.get(target)).status == 404
+    assert caplog.records
+    assert token not in caplog.text
+    assert repr(here.live.file_urls).count("secret") == 0

@@ -114,6 +114,16 @@ async def test_a_redirect_inside_is_refused(to: str) -> None:
         assert (inside.connections, ears.is_open) == (0, False)
 
 
+@pytest.mark.parametrize("to", ["http://[::1/", "//[x]/", "http://[", "//\xff[]"])
+async def test_a_redirect_to_what_is_no_url_is_the_peers_fault(to: str, caplog: pytest.LogCaptureFixture) -> None:
+    async with Script(answer(f"Location: {to}", status="302 Found", body=b"")) as server:
+        ears = Ears()
+        callers().pull(f"http://127.0.0.1:{server.port}/", ears)
+        await until(lambda: bool(ears.why))
+    assert "fault" not in ears.why[0]
+    assert not caplog.records
+
+
 async def test_a_tag_has_its_bound() -> None:
     async with Script(answer()) as server:
         ears = Ears()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import socket
 import stat
@@ -16,6 +17,7 @@ from penstock.engine.relaying.ports import Call, SourceOwner
 from penstock.link import socket as link_socket
 from penstock.model import Kind
 from penstock.protocols import flv
+from penstock.servers import relay_door
 from penstock.servers.relay_door import MAX_LINE, RelayDoor
 from tests.engine.kit import AVC_HEADER, inter_body, key_body
 from tests.servers.house import until
@@ -151,3 +153,52 @@ async def test_a_relay_that_closes_its_worker_hears_no_more(door: Door) -> None:
 async def test_the_socket_is_its_owners_alone(door: Door) -> None:
     path, _, _ = door
     assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
+
+
+async def test_without_descriptors_it_rests_and_lets_in_whoever_waits_then(
+    door: Door, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    path, waiting, opened = door
+    monkeypatch.setattr(relay_door, "REST_S", 0.05)
+    accepts = 0
+    real = opened._listener.accept
+
+    class Listener:
+        fileno, close = opened._listener.fileno, opened._listener.close
+
+        def accept(self) -> object:
+            nonlocal accepts
+            accepts += 1
+            if accepts <= 2:
+                raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+            return real()
+
+    monkeypatch.setattr(opened, "_listener", Listener())
+    worker = Worker(path)
+    await worker.says(LINE + OPENING)
+    await until(lambda: len(waiting.ears.messages) == 1)
+    # It asked twice in vain, for a rest each, and did not spin; a third time for the worker, a fourth for nobody.
+    assert accepts == 4
+    assert [record.getMessage() for record in caplog.records] == [
+        "no worker is let in for 0.05 s: " + os.strerror(24)
+    ] * 2
+    worker.close()
+
+
+async def test_nothing_is_left_open_however_a_worker_ends(tmp_path: Path) -> None:
+    path, waiting = tmp_path / "one.sock", Waiting()
+    opened = RelayDoor(link_socket.bind(path), exchange(), waiting.bring)
+    before = len(os.listdir("/proc/self/fd"))
+    kept = (b"", b"{", LINE, LINE + OPENING, LINE + OPENING + b"\x12")
+    refused = (b"[]\n", b"x" * 2000, LINE + b"<html>", LINE + OPENING + b"\xff" * 50)
+    for said in (*kept, *refused):
+        worker = Worker(path)
+        await until(lambda: len(opened.workers) == 1)
+        await worker.says(said)
+        if said in refused:
+            await worker.is_closed()
+        worker.close()
+        await until(lambda: not opened.workers)
+        assert len(os.listdir("/proc/self/fd")) == before
+    opened.close()
+    assert len(os.listdir("/proc/self/fd")) == before - 1

@@ -46,6 +46,7 @@ class Web:
         self.files: dict[str, bytes | Callable[[], bytes]] = {}
         self.asked: list[Asked] = []
         self.has_ranges = True
+        self.tells_size = True
         self.etag = '"one"'
         self.moved: dict[str, str] = {}  # path to Location
         self.breaks_after: list[int] = []  # bytes of each answer to come, before its connection breaks
@@ -79,7 +80,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             return
         data = found if isinstance(found, bytes) else found()
         match = re.fullmatch(r"bytes=(\d+)-(\d*)", wanted)
-        headers = {"ETag": web.etag}
+        headers = {"ETag": web.etag} if web.etag else {}
         is_same = self.headers.get("If-Range", web.etag) == web.etag
         if match is None or not web.has_ranges or not is_same:
             self._answer(200, headers, data)
@@ -94,7 +95,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body)))
+        if self.web.tells_size:
+            self.send_header("Content-Length", str(len(body)))
+        else:
+            self.send_header("Transfer-Encoding", "chunked")
+            body = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
         self.end_headers()
         limit = self.web.breaks_after.pop(0) if self.web.breaks_after and body else None
         try:

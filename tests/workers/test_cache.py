@@ -52,6 +52,9 @@ def test_what_was_not_used_for_longest_goes_first_and_stays_readable(web: Web, t
 def test_file_that_does_not_fit_is_not_fetched(web: Web, tmp_path: Path) -> None:
     with pytest.raises(TooLarge, match="has 20000 bytes; 10000 may be kept"):
         cache_in(tmp_path, most=10_000).fetch(web.add("a", b"x" * 20_000))
+    web.has_ranges = web.tells_size = False
+    with pytest.raises(TooLarge, match="its server does not tell its size"):
+        cache_in(tmp_path).fetch(web.add("a", b"x"))
     assert not list(tmp_path.iterdir())
 
 

@@ -50,6 +50,7 @@ class Metrics:
         yield from self._media(on_air)
         yield from self._recordings()
         yield from self._top(on_air)
+        yield from self._relays()
         yield from self._api()
         yield from self._store()
         yield from self._processes()
@@ -114,6 +115,18 @@ class Metrics:
                 if session.stats is not None
             ],
         )  # fmt: skip
+
+    def _relays(self) -> Iterator[Family]:
+        tallies = self._live.tallies
+        states = [Sample(number, {"state": state}) for state, number in self._live.relays.states().items()]
+        yield Family("penstock_relays", "gauge", "Relay tasks in their window, by what their media does.", states)
+        yield _counter("penstock_relay_bytes_in_total", "Bytes that relays fetched.", tallies.relayed_in)
+        yield _counter("penstock_relay_bytes_out_total", "Bytes that relays' targets took.", tallies.relayed_out)
+        yield _counts(
+            "penstock_relay_failures_total", "Sources and targets that failed, and relays that the server let down.",
+            tallies.relay_failures, "side",
+        )  # fmt: skip
+        yield _counts("penstock_callback_tries_total", "Tries to deliver callbacks.", tallies.callbacks, "outcome")
 
     def _api(self) -> Iterator[Family]:
         tallies = self._live.tallies

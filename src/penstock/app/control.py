@@ -28,7 +28,7 @@ from penstock.domain.journal import Journal
 from penstock.domain.live import Live, Rules
 from penstock.domain.recording_urls import KEY_NAME, FileUrls
 from penstock.domain.registry import Registry
-from penstock.domain.relays.running import Workers
+from penstock.domain.relays.crew import Workers
 from penstock.domain.sessions import Sessions
 from penstock.domain.usage import UsageLedger
 from penstock.errors import ConfigError, Conflict, PenstockError

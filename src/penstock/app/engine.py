@@ -14,7 +14,7 @@ from msgspec import Struct
 from penstock.app.certificates import tls_context
 from penstock.app.recording import open_desk
 from penstock.app.relaying import RelayPlane
-from penstock.app.timers import every
+from penstock.app.timers import each, every
 from penstock.config import Config
 from penstock.engine.control import ControlLink
 from penstock.engine.hub import Hub, HubPolicy
@@ -121,11 +121,8 @@ class Engine:
         self.relaying.hang_up()
 
     def _tick(self) -> None:
-        self.hub.tick()
-        self.viewers.tick()
-        self.relaying.relays.tick()
-        for door in self.doors.values():
-            door.sweep()
+        doors = (door.sweep for door in self.doors.values())
+        each((self.hub.tick, self.viewers.tick, self.relaying.relays.tick, *doors))
         if self._is_draining and not any(map(len, self.doors.values())):
             self._drained.set()
 

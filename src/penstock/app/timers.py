@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 
 log = logging.getLogger("penstock.app")
 
@@ -17,5 +17,14 @@ async def every(seconds: float, action: Callable[[], Awaitable[object] | None]) 
             waiting = action()
             if waiting is not None:
                 await waiting
+        except Exception:
+            log.exception("a fault of our own in %s", action.__qualname__)
+
+
+def each(actions: Iterable[Callable[[], object]]) -> None:
+    """Do all of `actions`; one that fails is logged, and keeps none of the others from being done."""
+    for action in actions:
+        try:
+            action()
         except Exception:
             log.exception("a fault of our own in %s", action.__qualname__)

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import sys
-import time
 from datetime import datetime
 from typing import Annotated, Final
 
 from cyclopts import App, Parameter
 
 from penstock.admin import records as verbs
-from penstock.cli import tables
+from penstock.cli import tables, watching
 from penstock.cli.common import NO_CHOICES, Common, print_json
-from penstock.cli.streams import CLEAR
 from penstock.cli.values import AsWhen, Stream, When, at_or_s
 from penstock.errors import InvalidField
 
@@ -51,20 +48,14 @@ def ls(
     """
     server = common.server()
     ask = verbs.ListRecords(vhost=vhost, account=account, stream=stream, over=all, offset=offset, limit=limit)
-    if not watch:
+
+    def draw() -> None:
         _print_records(server.ask(ask), offset, as_json=common.json)
-        return
-    try:
-        while True:
-            answer = server.ask(ask)
-            if sys.stdout.isatty() and not common.json:
-                sys.stdout.write(CLEAR)
-            _print_records(answer, offset, as_json=common.json)
-            sys.stdout.flush()
-            time.sleep(1)
-    except KeyboardInterrupt:
-        # That is how a watch ends; nothing went wrong.
-        return
+
+    if watch:
+        watching.again_and_again(draw, in_place=not common.json)
+    else:
+        draw()
 
 
 @app.command

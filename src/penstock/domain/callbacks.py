@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
@@ -32,11 +33,15 @@ FIRST_QUEUED_S: Final = 10.0
 LONGEST_QUEUED_S: Final = 120.0
 GIVEN_UP_AFTER: Final = timedelta(minutes=10)
 MAX_AT_ONCE: Final = 64
+LOOKED_AT: Final = 500  # in one round, of each account: what waits behind those is its own affair
+MAX_PER_ACCOUNT: Final = 16
 MAX_PER_HOST: Final = 4
 # A host that failed so often in a row is left alone for a while, whosever callbacks these are: it may be a victim.
 TRIPS_AT: Final = 10
 TRIPPED_S: Final = 30.0
 MAX_HOSTS: Final = 10_000  # whose failures are remembered
+# What could not be written down is not posted again before this: else a full disk would make us a hammer.
+UNWRITTEN_S: Final = 30.0
 
 Post = Callable[[str, bytes], Coroutine[Any, Any, int]]
 Encode = Callable[[Notice, datetime], bytes]
@@ -58,38 +63,39 @@ class Callbacks:
         self._clock = clock
         self._random = random
         self._under_way: dict[str, asyncio.Task[None]] = {}  # by subject
-        self._hosts: dict[str, int] = {}  # tries under way, by host
+        self._hosts: Counter[str] = Counter()  # tries under way, by host
+        self._accounts: Counter[str] = Counter()  # and by account
         self._failed: dict[str, int] = {}  # tries that failed in a row
         self._left_alone: dict[str, float] = {}  # until when
-        self.delivered = 0
-        self.failed = 0
-        self.given_up = 0
+        self._unwritten: dict[str, float] = {}  # subjects whose last try is in no row: until when they rest
 
     async def step(self) -> None:
         """Begin every delivery that is due."""
-        now = self._clock.now()
-        for notice in await self._live.store.waiting_notices(limit=500):
+        now_s = self._clock.monotonic()
+        self._unwritten = {subject: until_s for subject, until_s in self._unwritten.items() if until_s > now_s}
+        for notice in await self._live.store.waiting_notices(self._clock.now(), per_account=LOOKED_AT):
             host = _host(notice.url)
-            is_due = notice.next_try_at is None or notice.next_try_at <= now
-            if is_due and notice.subject not in self._under_way and self._has_room(host):
-                self._hosts[host] = self._hosts.get(host, 0) + 1
+            is_free = notice.subject not in self._under_way and notice.subject not in self._unwritten
+            if is_free and self._has_room(host, notice.account, now_s):
+                self._hosts[host] += 1
+                self._accounts[notice.account] += 1
                 task = asyncio.create_task(self._deliver(notice, host))
                 self._under_way[notice.subject] = task
 
-    def _has_room(self, host: str) -> bool:
-        if len(self._under_way) >= MAX_AT_ONCE or self._hosts.get(host, 0) >= MAX_PER_HOST:
+    def _has_room(self, host: str, account: str, now_s: float) -> bool:
+        if len(self._under_way) >= MAX_AT_ONCE or self._accounts[account] >= MAX_PER_ACCOUNT:
             return False
-        return self._left_alone.get(host, 0.0) <= self._clock.monotonic()
+        return self._hosts[host] < MAX_PER_HOST and self._left_alone.get(host, 0.0) <= now_s
 
     async def _deliver(self, notice: Notice, host: str) -> None:
         try:
             await self._try(notice, host)
         except Exception:
-            log.exception("callback %d could not be handled", notice.id)
+            log.exception("what became of callback %d could not be written down", notice.id)
+            self._unwritten[notice.subject] = self._clock.monotonic() + UNWRITTEN_S
         finally:
-            self._hosts[host] -= 1
-            if not self._hosts[host]:
-                del self._hosts[host]
+            _decrease(self._hosts, host)
+            _decrease(self._accounts, notice.account)
             del self._under_way[notice.subject]
 
     async def _try(self, notice: Notice, host: str) -> None:
@@ -102,6 +108,10 @@ class Callbacks:
             error = f"no answer within {TIMEOUT_S:g} s"
         except (PeerError, NetworkRefused) as failure:
             error = str(failure)
+        except Exception:
+            # It counts as a try, so that this ends.
+            log.exception("a fault of our own in callback %d", notice.id)
+            error = "a fault in the server"
         took_ms = round((self._clock.monotonic() - began_s) * 1000)
         delivery = Delivery(notice=notice.id, at=at, took_ms=took_ms, status=status, error=error[:500])
         notice = self._after(notice, at, status, error)
@@ -113,12 +123,12 @@ class Callbacks:
         tries, first_try_at = notice.tries + 1, notice.first_try_at or at
         notice = replace(notice, tries=tries, first_try_at=first_try_at, answer=error or f"HTTP {status}")
         if status == 200:
-            self.delivered += 1
+            self._live.tallies.callbacks.add("delivered")
             return replace(notice, state="delivered", next_try_at=None)
-        self.failed += 1
+        self._live.tallies.callbacks.add("failed")
         next_try_at = self._clock.now() + timedelta(seconds=self._pause_s(tries))
         if next_try_at > first_try_at + GIVEN_UP_AFTER:
-            self.given_up += 1
+            self._live.tallies.callbacks.add("given up")
             log.warning(
                 "callback %d (%s) is given up after %d tries: %s", notice.id, notice.event, tries, notice.answer
             )
@@ -169,7 +179,14 @@ async def redeliver(live: Live, caller: Caller, id: int) -> Notice:
 
 
 def _host(url: str) -> str:
+    """Whom a URL calls: all ports of a host are one victim."""
     try:
-        return urlsplit(url).netloc.lower()
+        return (urlsplit(url).hostname or "").removesuffix(".")
     except ValueError:
         return ""
+
+
+def _decrease(counter: Counter[str], of: str) -> None:
+    counter[of] -= 1
+    if not counter[of]:
+        del counter[of]

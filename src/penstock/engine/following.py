@@ -19,7 +19,7 @@ class Follower(Reader, Protocol):
 
 
 class Followers:
-    """The followers of all streams. Failing to follow is no reason for a stream to suffer, so they raise nothing."""
+    """The followers of all streams. What fails at following is taken off, and no stream suffers (`Stream.spare`)."""
 
     def __init__(self) -> None:
         self._of: dict[StreamId, tuple[Follower, ...]] = {}
@@ -41,10 +41,10 @@ class Followers:
     def end(self, stream: Stream, why: str) -> None:
         for follower in self._of.get(stream.id, ()):
             stream.unfollow(follower)
-            follower.session_ended(why)
+            stream.spare(follower, follower.session_ended, why)
 
 
 def start(follower: Follower, stream: Stream, lease: Lease) -> None:
     """A session of the stream goes on, and somebody follows it from now on."""
-    follower.session_began(lease)
+    stream.spare(follower, follower.session_began, lease)
     stream.follow(follower)

@@ -57,6 +57,7 @@ class _Place:
         "bytes_of_the_gone",
         "ended_at_s",
         "is_always_packed",
+        "is_unpackable",
         "players",
         "publication",
         "segmenter",
@@ -67,6 +68,7 @@ class _Place:
     def __init__(self, stream: Stream, *, is_always_packed: bool) -> None:
         self.stream = stream
         self.is_always_packed = is_always_packed
+        self.is_unpackable = False  # packing this session failed, and would again
         self.segmenter: Segmenter | None = None  # while there is someone to pack for
         self.watching = 0  # players of what it packs
         self.publication: Publication | None = None
@@ -137,6 +139,7 @@ class Hub:
             pause_ms = int((now_s - place.ended_at_s) * 1000)
             start_ms = stream.end_ms + max(SESSION_GAP_MS, pause_ms)
         stream.begin()
+        place.is_unpackable = False
         if place.is_always_packed:
             self._pack(place)
         place.publication = Publication(
@@ -192,7 +195,7 @@ class Hub:
         place.publication = None
         place.ended_at_s = now_s
         if place.segmenter is not None:
-            place.segmenter.pause()
+            place.stream.spare(place.segmenter, place.segmenter.pause)
         self._followers.end(place.stream, reason)
         return last
 
@@ -236,29 +239,43 @@ class Hub:
     def watch(
         self, stream_id: StreamId, outlet: Outlet, client: Client, domain: str
     ) -> tuple[Player, Segmenter] | None:
-        """Start a player of HLS, which fetches segments by itself; None when the stream is not on air.
+        """Start a player of HLS, which fetches segments by itself.
 
-        Bytes that it was sent are to be added to `outlet.sent_bytes`; nothing is sent through it.
+        None when the stream is not on air, or packing it failed. Bytes that it was sent are to be added to
+        `outlet.sent_bytes`; nothing is sent through it.
         """
         place = self._places.get(stream_id)
-        if place is None:
+        segmenter = self._pack(place) if place is not None and not place.is_unpackable else None
+        if place is None or segmenter is None:
             return None
         player = Player(outlet, stream_id, HLS, client, domain)
         place.players[outlet] = player
         place.watching += 1
         self.meter.open(player)
-        return player, self._pack(place)
+        return player, segmenter
 
-    def _pack(self, place: _Place) -> Segmenter:
+    def _pack(self, place: _Place) -> Segmenter | None:
+        """What packs the stream, from now on if nothing did; None if it failed at that."""
         if place.segmenter is None:
             make = PartSegmenter if self._policy.segments.part_s else Segmenter
-            place.segmenter = make(self._policy.segments, self._clock, self._next_segment, self._shelf)
-            place.stream.follow(place.segmenter)
+            segmenter = make(self._policy.segments, self._clock, self._next_segment, self._shelf)
+            segmenter.on_failed = partial(self._packing_failed, place)
+            place.segmenter = segmenter
+            place.stream.follow(segmenter)
         return place.segmenter
+
+    def _packing_failed(self, place: _Place) -> None:
+        """Whoever plays what was packed is told of the end; nobody packs it again before the next session."""
+        place.is_unpackable = True
+        for outlet, player in list(place.players.items()):
+            if player.format == HLS:
+                outlet.owner.end("a fault in the server", at_once=False)
+        self._unpack(place)
 
     def _unpack(self, place: _Place) -> None:
         segmenter, place.segmenter = place.segmenter, None
         if segmenter is not None:
+            segmenter.on_failed = None
             place.stream.unfollow(segmenter)
             segmenter.leave_shelf()
             self._next_segment = max(self._next_segment, segmenter.number_after)
@@ -318,7 +335,7 @@ class Hub:
         for outlet in list(place.players):
             outlet.owner.end(why, at_once=at_once)
         if segmenter is not None:
-            segmenter.end()
+            place.stream.spare(segmenter, segmenter.end)
         if not place.players and place.publication is None and self._places.get(place.stream.id) is place:
             self._forget(place)
 

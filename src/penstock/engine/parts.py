@@ -147,6 +147,12 @@ class PartSegmenter(Segmenter):
         self._is_news = True
         self._tell()
 
+    def failed(self) -> None:
+        self._under_way = None
+        super().failed()
+        self._is_news = True
+        self._tell()
+
     def _tell(self) -> None:
         if self._is_news:
             self._is_news = False

@@ -87,6 +87,7 @@ class Segmenter:
         """Numbers start at `at_least`, or at the wall clock's seconds if that is more."""
         self.is_ended = False
         self.on_news: Callable[[Segmenter], None] | None = None
+        self.on_failed: Callable[[], None] | None = None
         self._policy = policy
         self._clock = clock
         self._video, self._audio = VideoLine(), AudioLine()
@@ -190,6 +191,14 @@ class Segmenter:
         self._cut(None)
         self.is_ended = True
         self._playlist = None
+
+    def failed(self) -> None:
+        """A fault of our own: what is whole may be played to its end."""
+        self.is_ended = True
+        self._playlist = None
+        on_failed, self.on_failed = self.on_failed, None
+        if on_failed is not None:
+            on_failed()
 
     def leave_shelf(self) -> None:
         """Its stream is not packed any more: what is left goes with the last player that reads on."""

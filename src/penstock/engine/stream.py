@@ -8,8 +8,9 @@ long, the stream rests as long again before the next one, and the batches grow b
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
-from typing import Final, Protocol
+from typing import Final, ParamSpec, Protocol
 
 from msgspec import Struct
 
@@ -19,6 +20,10 @@ from penstock.engine.gop import GopCache, Headers
 from penstock.engine.outlet import Outlet
 from penstock.model import Clock, Kind, MediaPacket, StreamId
 from penstock.protocols import flv
+
+log = logging.getLogger("penstock.engine")
+
+P = ParamSpec("P")
 
 # The longest that a stream rests by itself: a player's own buffer is seldom longer than this.
 MAX_REST_S: Final = 0.25
@@ -32,6 +37,9 @@ class Reader(Protocol):
     """Gets a stream's packets themselves, whoever plays: what packs or records them."""
 
     def take(self, packets: Sequence[MediaPacket]) -> None: ...
+
+    def failed(self) -> None:
+        """It raised something: it was taken off, and gets nothing more."""
 
 
 Later = Callable[[float, Callable[[], None]], Timer]
@@ -174,7 +182,7 @@ class Stream:
         """The batch is over: readers get it, and the GOP cache."""
         self._keep(batch)
         for reader in self._readers:
-            reader.take(batch.packets)
+            self.spare(reader, reader.take, batch.packets)
 
     def _on_timer(self) -> None:
         self._timer = None
@@ -230,8 +238,8 @@ class Stream:
     def follow(self, reader: Reader) -> None:
         """Give `reader` the cached GOP with its headers now, and every batch from the next one on."""
         opening = self._opening_now()
-        reader.take([*opening.headers, *opening.gop])
         self._readers += (reader,)
+        self.spare(reader, reader.take, [*opening.headers, *opening.gop])
 
     @property
     def is_followed(self) -> bool:
@@ -243,7 +251,23 @@ class Stream:
         if reader not in self._readers:
             return
         if self._batch.packets:
-            reader.take(self._batch.packets)
+            self.spare(reader, reader.take, self._batch.packets)
+        self._take_off(reader)
+
+    def spare(self, reader: Reader, action: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None:
+        """Have a reader do something. One that raises is taken off; neither stream nor players are the worse for it."""
+        try:
+            action(*args, **kwargs)
+        except Exception:
+            about = {"stream": str(self.id)}
+            log.exception("a fault of our own in the %s of %s", type(reader).__name__, self.id, extra=about)
+            self._take_off(reader)
+            try:
+                reader.failed()
+            except Exception:
+                log.exception("and one more at its end", extra=about)
+
+    def _take_off(self, reader: Reader) -> None:
         self._readers = tuple(other for other in self._readers if other is not reader)
 
     def _opening_now(self) -> Opening:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
 from msgspec import Struct
 
 from penstock.engine.stream import Later
 from penstock.model import Clock
+
+log = logging.getLogger("penstock.engine")
 
 
 class _Wait(Struct, eq=False):
@@ -38,7 +41,7 @@ class Waits:
         within_s: float,
         about: object | None = None,
     ) -> None:
-        """Ask `poll` now and then until it is true; after `within_s` call `give_up` instead."""
+        """Ask `poll` now and then until it is true; after `within_s`, or when it raises, call `give_up` instead."""
         self.no_more(who)
         self._all[who] = _Wait(self._clock.monotonic() + within_s, poll, give_up, about)
         if about is not None:
@@ -63,8 +66,7 @@ class Waits:
         now_s = self._clock.monotonic()
         for who, wait in list(self._all.items()):
             if self._all.get(who) is wait and not self._ask(who, wait) and now_s >= wait.until_s:
-                self.no_more(who)
-                wait.give_up()
+                self._end(who, wait)
 
     def _ask_about(self, about: object) -> None:
         for who in list(self._about.get(about, ())):
@@ -73,8 +75,22 @@ class Waits:
                 self._ask(who, wait)
 
     def _ask(self, who: object, wait: _Wait) -> bool:
-        is_over = wait.poll()
+        try:
+            is_over = wait.poll()
+        except Exception:
+            log.exception("a fault of our own in an answer that was waited for")
+            self._end(who, wait)
+            return True
         # What was waited for may have been followed by another wait.
         if is_over and self._all.get(who) is wait:
             self.no_more(who)
         return is_over
+
+    def _end(self, who: object, wait: _Wait) -> None:
+        """It waits no more, whatever `give_up` comes to: nobody else is to wait for that."""
+        if self._all.get(who) is wait:
+            self.no_more(who)
+        try:
+            wait.give_up()
+        except Exception:
+            log.exception("a fault of our own in an answer that was given up")

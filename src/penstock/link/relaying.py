@@ -35,6 +35,9 @@ class RelayOrder(Struct, frozen=True):
     id: str
     target: str  # rtmp:// or rtmps://
     source: str = ""  # rtmp://, rtmps:// or http(s):// with FLV; empty: a worker brings it
+    # Their hosts are domains of the account that wants this: RTMP of those goes to the engine's own door.
+    target_is_own: bool = False
+    source_is_own: bool = False
 
 
 class StartRelay(Struct, frozen=True, tag=True):

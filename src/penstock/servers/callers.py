@@ -12,10 +12,10 @@ class Callers:
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
 
-    def pull(self, url: str, owner: SourceOwner) -> Call:
+    def pull(self, url: str, owner: SourceOwner, *, is_own: bool = False) -> Call:
         if url.lower().startswith("http"):
             return FlvPull(self._exchange, url, owner)
-        return RtmpPull(self._exchange, url, owner)
+        return RtmpPull(self._exchange, url, owner, is_own=is_own)
 
-    def push(self, url: str, owner: TargetOwner) -> Call:
-        return RtmpPush(self._exchange, url, owner)
+    def push(self, url: str, owner: TargetOwner, *, is_own: bool = False) -> Call:
+        return RtmpPush(self._exchange, url, owner, is_own=is_own)

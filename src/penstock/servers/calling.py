@@ -81,8 +81,10 @@ class OutgoingCall:
 
     schemes: tuple[str, ...] = ()
 
-    def __init__(self, exchange: Exchange, url: str) -> None:
+    def __init__(self, exchange: Exchange, url: str, *, is_own: bool = False) -> None:
+        """`is_own`: whoever wants this may get to the server's own door, if that is where the URL leads."""
         self.exchange = exchange
+        self._is_own = is_own
         self.outlet = Outlet(self._no_send, self, CONTROL_LIMIT)
         self.bytes_in = 0
         self.is_closed = False
@@ -204,7 +206,7 @@ class OutgoingCall:
                 lambda: exchange.context,
                 policy.connect_timeout_s,
                 policy.notsent_lowat_bytes,
-                exchange.own_door(url),
+                exchange.own_door(url) if self._is_own else None,
             )
         except (NetworkRefused, PeerError, ProtocolError) as error:
             self.fail(str(error))

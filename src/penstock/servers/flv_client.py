@@ -104,7 +104,11 @@ class FlvPull(OutgoingCall):
         if self._redirects > self.exchange.policy.max_redirects:
             raise PeerError(f"it redirects more than {self.exchange.policy.max_redirects} times")
         self._parser = None
-        self.call_again(urljoin(self._url, location))
+        try:
+            url = urljoin(self._url, location)
+        except ValueError:
+            raise PeerError("it redirects to what is no URL") from None
+        self.call_again(url)
 
     def _read(self, data: bytes | bytearray | memoryview) -> None:
         messages = [message_of(tag) for tag in self._tags.receive(data)]

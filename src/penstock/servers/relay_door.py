@@ -6,7 +6,8 @@ as a player would watch it. Who names no relay that waits for a worker is closed
 
 from __future__ import annotations
 
-import contextlib
+import asyncio
+import errno
 import logging
 import socket
 from collections.abc import Callable
@@ -26,6 +27,8 @@ log = logging.getLogger("penstock.relaydoor")
 MAX_LINE: Final = 1024
 # Longer than any worker needs to say its line; who says none holds a descriptor for so long.
 LINE_S: Final = 10.0
+# Out of descriptors, a listening socket stays readable: without a rest the loop would spin on it.
+REST_S: Final = 1.0
 
 Bring = Callable[[str, Call], SourceOwner | None]
 
@@ -42,21 +45,35 @@ class RelayDoor:
         self.bring = bring
         self.workers: set[WorkerConnection] = set()
         self._listener = listener
+        self._resting: asyncio.TimerHandle | None = None
         listener.setblocking(False)
-        exchange.loop.add_reader(listener.fileno(), self._accept)
+        self._listen()
 
     def close(self) -> None:
+        if self._resting is not None:
+            self._resting.cancel()
         self.exchange.loop.remove_reader(self._listener.fileno())
         self._listener.close()
         for worker in list(self.workers):
             worker.close()
 
     def _accept(self) -> None:
-        with contextlib.suppress(OSError):
+        try:
             while True:
                 accepted, _ = self._listener.accept()
                 accepted.setblocking(False)
                 self.workers.add(WorkerConnection(self, accepted))
+        except BlockingIOError:
+            return
+        except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
+                log.error("no worker is let in for %g s: %s", REST_S, error.strerror)
+                self.exchange.loop.remove_reader(self._listener.fileno())
+                self._resting = self.exchange.loop.call_later(REST_S, self._listen)
+
+    def _listen(self) -> None:
+        self._resting = None
+        self.exchange.loop.add_reader(self._listener.fileno(), self._accept)
 
 
 class WorkerConnection:

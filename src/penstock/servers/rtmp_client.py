@@ -14,9 +14,9 @@ class _RtmpCall(OutgoingCall):
     schemes = RTMP
     publishes = False
 
-    def __init__(self, exchange: Exchange, url: str) -> None:
+    def __init__(self, exchange: Exchange, url: str, *, is_own: bool) -> None:
         self._session: ClientSession | None = None
-        super().__init__(exchange, url)
+        super().__init__(exchange, url, is_own=is_own)
 
     def check(self, url: Url) -> None:
         place_of(url.scheme, url.place, url.path, url.query)
@@ -71,9 +71,9 @@ class RtmpPush(_RtmpCall):
 
     publishes = True
 
-    def __init__(self, exchange: Exchange, url: str, owner: TargetOwner) -> None:
+    def __init__(self, exchange: Exchange, url: str, owner: TargetOwner, *, is_own: bool) -> None:
         self._owner = owner
-        super().__init__(exchange, url)
+        super().__init__(exchange, url, is_own=is_own)
 
     def ready(self, stream_id: int) -> None:
         self._owner.opened(self.outlet, stream_id)
@@ -85,9 +85,9 @@ class RtmpPush(_RtmpCall):
 class RtmpPull(_RtmpCall):
     """Plays from a server."""
 
-    def __init__(self, exchange: Exchange, url: str, owner: SourceOwner) -> None:
+    def __init__(self, exchange: Exchange, url: str, owner: SourceOwner, *, is_own: bool) -> None:
         self._owner = owner
-        super().__init__(exchange, url)
+        super().__init__(exchange, url, is_own=is_own)
 
     def ready(self, stream_id: int) -> None:
         self._owner.opened()

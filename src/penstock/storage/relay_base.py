@@ -71,7 +71,10 @@ class NoticeRecords(Protocol):
     """Callbacks that wait, and what became of others."""
 
     async def put_notice(self, notice: Notice) -> Notice:
-        """Have one delivered; returns it with its id, and the next number of its subject."""
+        """Have one delivered; returns it with its id, and the next number of its subject.
+
+        Of what waits for the same subject the oldest is given up where it is too much.
+        """
 
     async def update_notice(self, notice: Notice, delivery: Delivery | None = None) -> None:
         """Keep what became of it; nothing happens where it was swept meanwhile."""
@@ -79,8 +82,11 @@ class NoticeRecords(Protocol):
     async def find_notice(self, id: int) -> Notice | None:
         """The callback of that id."""
 
-    async def waiting_notices(self, *, limit: int) -> list[Notice]:
-        """For each subject the earliest callback that waits; the oldest of these first."""
+    async def waiting_notices(self, now: datetime, *, per_account: int) -> list[Notice]:
+        """For each subject the earliest callback that waits, if it is due; the oldest of these first.
+
+        So many of each account, so that none stands in another one's way.
+        """
 
     async def notices(self, query: NoticeQuery) -> Page[Notice]:
         """Callbacks, page by page."""

@@ -91,8 +91,8 @@ class SqlRelayRecords(RelayRecords, NoticeRecords):
     async def find_notice(self, id: int) -> Notice | None:
         return await self._read(notices.find_notice, id)
 
-    async def waiting_notices(self, *, limit: int) -> list[Notice]:
-        return await self._read(notices.waiting_notices, limit=limit)
+    async def waiting_notices(self, now: datetime, *, per_account: int) -> list[Notice]:
+        return await self._read(notices.waiting_notices, now, per_account=per_account)
 
     async def notices(self, query: NoticeQuery) -> Page[Notice]:
         return await self._read(notices.list_notices, query)

@@ -28,7 +28,7 @@ STALE_S: Final = 24 * 3600
 
 
 class TooLarge(MediaError):
-    """The file does not fit."""
+    """The file does not fit, or nobody knows whether it does."""
 
 
 class Cache:
@@ -39,20 +39,33 @@ class Cache:
         self._most = most
         self._client, self._meter, self._sleep = client, meter, sleep
 
+    @property
+    def most_bytes(self) -> int:
+        """How large a file may be."""
+        return self._most if self._folder is not None else self._most or MAX_UNKEPT
+
+    def why_not(self, facts: Facts) -> str:
+        """Say why a file is not to be fetched whole; nothing if it may be."""
+        if facts.size is None:
+            return "its server does not tell its size"
+        if facts.size > self.most_bytes:
+            return f"it has {facts.size} bytes; {self.most_bytes} may be kept"
+        return ""
+
     def fetch(self, url: str) -> io.BufferedReader:
         """Return the whole file, opened; from the folder if it is there.
 
         Raises:
-            TooLarge: it has more bytes than may be kept.
+            TooLarge: it has more bytes than may be kept, or may have.
             MediaError, PeerError, NetworkRefused, OSError: it cannot be had, or not be written.
         """
         answer = ask(self._client, url)
         facts = answer.facts
         self._meter.fetched_bytes, self._meter.fetch_size_bytes = 0, facts.size or 0
-        most = self._most if self._folder is not None else self._most or MAX_UNKEPT
+        most = self.most_bytes
         try:
-            if facts.size is not None and facts.size > most:
-                raise TooLarge(f"the file has {facts.size} bytes; {most} may be kept")
+            if why := self.why_not(facts):
+                raise TooLarge(why)
             if self._folder is None:
                 file = cast(io.BufferedReader, tempfile.TemporaryFile())  # noqa: SIM115  the caller closes it
                 self._fill(file, url, answer, facts, most)

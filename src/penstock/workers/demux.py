@@ -15,9 +15,10 @@ import av
 from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Disposition, Stream
-from msgspec import Struct
 
 from penstock.errors import CodecError, MediaError, NetworkRefused, PeerError, PenstockError
+from penstock.workers.media import Unit
+from penstock.workers.steady import Steady
 
 BUFFER: Final = 128 * 1024  # bytes of one read
 MAX_TRACKS: Final = 64
@@ -51,17 +52,6 @@ class Readable(Protocol):
     def read(self, size: int, /) -> bytes: ...
 
     def seekable(self) -> bool: ...
-
-
-class Unit(Struct, frozen=True, gc=False):
-    """One packet as it was in the file, with its times in seconds."""
-
-    packet: Packet[Any]
-    is_video: bool
-    dts: Fraction
-    pts: Fraction
-    duration: Fraction
-    is_key: bool
 
 
 class Source(Protocol):
@@ -130,7 +120,13 @@ class Input:
             self.container.seek(int(at_s // stream.time_base), stream=stream, backward=True)
 
     def units(self) -> Iterator[Unit]:
-        """Yield the packets of picture and sound as they lie in the file, to its end."""
+        """Yield the packets of picture and sound as they lie in the file, to its end, on a line without leaps."""
+        steady = Steady()
+        for unit in self._units():
+            if (at_its_place := steady.take(unit)) is not None:
+                yield at_its_place
+
+    def _units(self) -> Iterator[Unit]:
         wanted = [stream for stream in (self.video, self.audio) if stream is not None]
         lines = {stream.index: _Times(stream) for stream in wanted}
         packets = self.container.demux(*wanted)

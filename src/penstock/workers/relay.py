@@ -49,6 +49,8 @@ TELL_EVERY_S: Final = 1.0
 TICK_S: Final = 0.02
 # Neither a frame nor a byte for so long: the demuxer is stuck, and no error will come of it.
 STUCK_S: Final = 90.0
+# No frame for so long, though bytes come that are not downloaded first: what is played has no such place.
+SILENT_S: Final = 300.0
 STOP_GRACE_S: Final = 1.0
 HTTP: Final = HttpPolicy(connect_timeout_s=10, head_timeout_s=20, read_timeout_s=15, max_connections=8)
 
@@ -122,15 +124,19 @@ class Sender:
                 due.append(frame)
 
     def _next(self) -> Frame | None:
-        seen, waited_s = self._meter.bytes_in, 0.0
+        seen, waited_s, silent_s = self._meter.bytes_in, 0.0, 0.0
         while not self._stop.is_set():
             if (frame := self._buffer.get(TELL_EVERY_S)) is not None:
                 return frame
-            waited_s += TELL_EVERY_S
+            waited_s, silent_s = waited_s + TELL_EVERY_S, silent_s + TELL_EVERY_S
             if self._meter.bytes_in != seen:
                 seen, waited_s = self._meter.bytes_in, 0.0
+            if self._meter.is_fetching:
+                silent_s = 0.0
             if waited_s >= STUCK_S:
                 raise MediaError(f"nothing came of the source for {STUCK_S:g} s")
+            if silent_s >= SILENT_S:
+                raise MediaError(f"the source sent bytes for {SILENT_S:g} s, and no frame to play among them")
         return None
 
     def _hand_over(self, due: list[Frame]) -> None:

@@ -30,6 +30,10 @@ LONGEST_PAUSE_S: Final = 4.0
 _OK, _PARTIAL, _BEYOND = 200, 206, 416
 
 
+class Gone(MediaError):
+    """The server has no such file, or not any more."""
+
+
 class Meter:
     """Bytes that came over the network. One thread adds at a time to each of its numbers."""
 
@@ -38,6 +42,11 @@ class Meter:
         self.fetched_bytes = 0
         self.fetch_size_bytes = 0
 
+    @property
+    def is_fetching(self) -> bool:
+        """True while a file is downloaded before it is played."""
+        return self.fetched_bytes < self.fetch_size_bytes
+
 
 class Facts(Struct, frozen=True):
     """What a server says of a file."""
@@ -45,6 +54,11 @@ class Facts(Struct, frozen=True):
     size: int | None
     validator: str  # for If-Range: a strong ETag, or the time of the last change
     takes_ranges: bool
+
+    @property
+    def can_go_on(self) -> bool:
+        """True if an answer that broke may be asked for again from there."""
+        return self.takes_ranges or self.size is not None or bool(self.validator)
 
     def is_same(self, other: Facts) -> bool:
         # A server that stops telling one of them tells nothing by that.
@@ -78,7 +92,8 @@ def ask(client: Client, url: str, offset: int = 0, *, last: int | None = None, k
     """Ask for a file from `offset` to `last` or its end; the answer may begin earlier, at 0.
 
     Raises:
-        MediaError: the server has no such file, or by now another one than `known`.
+        Gone: the server has no such file.
+        MediaError: it refuses, or has another one by now than `known`.
         PeerError: it could not be asked, or is not well.
         NetworkRefused: the URL leads where it must not.
     """
@@ -111,6 +126,8 @@ def _read_head(response: httpx2.Response, offset: int) -> Answer:
         return Answer(response, 0, Facts(_number(length), validator[:512], takes_ranges=False))
     if status == _BEYOND:
         return Answer(response, offset, Facts(None, "", takes_ranges=True))
+    if status in (404, 410):
+        raise Gone(f"the server answers {status}")
     if status in (408, 425, 429) or status >= 500:
         raise PeerError(f"the server answers {status}")
     raise MediaError(f"the server answers {status}")
@@ -194,7 +211,8 @@ class _Stretch:
             except PeerError:
                 if self.end > before:
                     waits = pauses()
-                if not waits:
+                # What has no end and no state cannot be taken up: it would be another stream by then.
+                if not waits or (self.end and not self._file.facts.can_go_on):
                     raise
                 self._file.sleep(waits.pop(0))
 

@@ -104,11 +104,11 @@ class Stage:
             caller=self, clock=self.clock, later=self.clock.later, random=self._random, policy=policy
         )
 
-    def pull(self, url: str, owner: SourceOwner) -> Pulled:
+    def pull(self, url: str, owner: SourceOwner, *, is_own: bool = False) -> Pulled:
         self.pulls.append(Pulled(url, owner))
         return self.pulls[-1]
 
-    def push(self, url: str, owner: TargetOwner) -> Pushed:
+    def push(self, url: str, owner: TargetOwner, *, is_own: bool = False) -> Pushed:
         self.pushes.append(Pushed(url, owner))
         return self.pushes[-1]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from penstock.engine.relaying.relay import Relay, RelayPolicy
+from penstock.engine.stream import FlushPolicy
 from penstock.link.relaying import RelayState
 from penstock.model import Kind
 from penstock.protocols.rtmp.chunk import Message
@@ -420,3 +421,15 @@ def test_a_stop_while_both_sides_wait_takes_their_next_tries_back() -> None:
     stage.clock.advance(120)
     assert (len(stage.pulls), len(stage.pushes)) == (1, 1)
     assert relay.bring(FakeCall()) is None
+
+
+def test_a_target_that_is_lost_with_the_last_batch_is_not_called_again() -> None:
+    stage = Stage(RelayPolicy(FlushPolicy(every_s=60.0, audio_s=60.0, gop_cache_bytes=1_000_000)))
+    relay, source, target = running(stage)
+    target.far.socket.error = ConnectionResetError(104, "reset")
+    target.far.lost = target.loses  # type: ignore[method-assign]  # as a connection does
+    source.sends(inter(40))
+    relay.stop()
+    assert not target.is_on
+    stage.clock.advance(120)
+    assert (len(stage.pulls), len(stage.pushes), stage.clock.waiting()) == (1, 1, [])

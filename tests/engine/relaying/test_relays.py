@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import msgspec
+import pytest
 
+from penstock.engine.relaying.relay import Relay
 from penstock.engine.relaying.relays import Relays
 from penstock.link.relaying import RelayOrder, RelayState, RelayTold, StartRelay, StopRelay
 from tests.engine.relaying.kit import BROUGHT, ORDER, FakeCall, Stage, inter, opening
@@ -69,6 +71,28 @@ def test_a_relay_that_fails_does_not_disturb_another() -> None:
         relays.tick()
     assert (stage.pushes[0].is_on, stage.pushes[1].is_on) == (False, True)
     assert stage.pushes[1].far.outlet.queued_bytes == 0
+
+
+def test_a_fault_of_our_own_in_a_relay_keeps_no_other_waiting_and_is_logged_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    stage = Stage()
+    relays = made(stage)
+    start(relays)
+    start(relays, msgspec.structs.replace(ORDER, id="d" * 32))
+    ticked: list[str] = []
+
+    def tick(relay: Relay) -> None:
+        ticked.append(relay.order.id)
+        if relay.order == ORDER:
+            raise AssertionError("a fault")
+
+    monkeypatch.setattr(Relay, "tick", tick)
+    for _ in range(3):
+        relays.tick()
+    assert ticked == [ORDER.id, "d" * 32] * 3
+    (line,) = caplog.records
+    assert line.exc_info is not None
 
 
 def test_a_worker_finds_the_relay_that_waits_for_it() -> None:

@@ -39,7 +39,15 @@ def order_of(live: Live, task: RelayTask) -> RelayOrder:
         id=task.id,
         target=_signed(live, task),
         source=source,
+        target_is_own=_is_own(live, task, task.target),
+        source_is_own=bool(source) and _is_own(live, task, source),
     )
+
+
+def _is_own(live: Live, task: RelayTask, url: str) -> bool:
+    """True for a domain of the task's own account; one of another account's is as far away as any host."""
+    vhost = live.registry.vhost_at(host_of(url))
+    return vhost is not None and vhost.account == task.account
 
 
 def job_of(task: RelayTask, workshop: Workshop, start: Position, picture: bytes | None) -> RelayJob:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
@@ -17,6 +18,8 @@ from penstock.engine.recording.folder import Folder
 from penstock.engine.recording.layout import Layout, Progress
 from penstock.engine.recording.ops import Op, size_of
 from penstock.link.recording import Gap
+
+log = logging.getLogger("penstock.engine.recording")
 
 BEHIND: Final = "the disk was behind"
 # What a job costs beside its bytes: endless tiny ones have a bound too.
@@ -192,7 +195,7 @@ class Output:
     def _finish(self, progress: Progress) -> None:
         """Have the thread do the last of it; `on_end` follows."""
         is_whole = not self.error
-        ops = self._layout.finish(progress, is_whole=is_whole) if progress.pieces else ()
+        ops = self._last_words(progress, is_whole=is_whole)
         size_bytes = self._layout.size_bytes if is_whole else progress.size_bytes
 
         def work() -> bool:
@@ -207,6 +210,13 @@ class Output:
             return True
 
         self._disk.put(work, partial(self._on_finished, replace(progress, size_bytes=size_bytes)))
+
+    def _last_words(self, progress: Progress, *, is_whole: bool) -> Sequence[Op]:
+        try:
+            return self._layout.finish(progress, is_whole=is_whole) if progress.pieces else ()
+        except Exception:  # no reason to leave the file open: it is as a killed engine would have left it
+            log.exception("a fault of our own at the end of %s", self.path)
+            return ()
 
     def _on_finished(self, progress: Progress, done: bool | OSError) -> None:
         if isinstance(done, OSError):

@@ -5,7 +5,8 @@ state         becomes                             when
 ============  ==================================  ======================================================
 waiting       recording                           bytes of media reached the disk
 recording     waiting                             the session ended: publisher gone, kicked, banned
-any           failed                              the disk did not take something; the stream goes on
+any           failed                              the disk did not take something, or a fault of our own; the
+                                                  stream goes on
 any           stopped                             by command, or with the engine; told once files are closed
 ============  ==================================  ======================================================
 """
@@ -36,6 +37,7 @@ from penstock.model import Clock, MediaPacket, StreamId
 
 NO_PUBLISHER: Final = "nobody published"
 STOPPED: Final = "stopped"
+FAULT: Final = "a fault in the server, which its log tells of; the stream goes on"
 OTHER_SETUP: Final = "the codecs' setup changed"
 # Two sessions in one file stay apart by a frame at 25 a second, at least.
 SESSION_GAP_MS: Final = 40
@@ -142,6 +144,15 @@ class Recording:
         if self.state == RecordingState.RECORDING:
             self.state = RecordingState.WAITING
         self._tools.listener.changed(self)
+
+    def failed(self) -> None:
+        """A fault of our own, in here: what was cut before it is a file."""
+        self.error = self.error or FAULT
+        self._session = ""
+        if not self.is_stopping:
+            self.state = RecordingState.FAILED
+        self._tools.listener.changed(self)
+        self._end_file(FAULT)
 
     def stop(self, why: str = STOPPED) -> None:
         """Finish what is under way; the listener hears `closed` once the disk has all of it."""

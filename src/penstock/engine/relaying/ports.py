@@ -49,10 +49,13 @@ class TargetOwner(Protocol):
 
 
 class Caller(Protocol):
-    """Makes connections. Owners are never called from inside."""
+    """Makes connections. Owners are never called from inside.
 
-    def pull(self, url: str, owner: SourceOwner) -> Call:
+    `is_own` says that whoever wants the relay has the URL's domain here.
+    """
+
+    def pull(self, url: str, owner: SourceOwner, *, is_own: bool) -> Call:
         """Play `url`: `rtmp`, `rtmps`, or FLV by `http` and `https`."""
 
-    def push(self, url: str, owner: TargetOwner) -> Call:
+    def push(self, url: str, owner: TargetOwner, *, is_own: bool) -> Call:
         """Publish to `url`: `rtmp` or `rtmps`."""

@@ -64,6 +64,10 @@ class Progress:
             self._marks.append((offered, packets[-1].dts_ms))
         self._offered = offered
 
+    def failed(self) -> None:
+        """How far the target gets is not known any more; that media gets there is no business of this."""
+        self._marks.clear()
+
     def look(self) -> bool:
         """Look again; true if packets were taken since the last time."""
         marks, sent, before = self._marks, self._outlet.sent_bytes, len(self._marks)

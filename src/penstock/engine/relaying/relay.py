@@ -185,7 +185,9 @@ class Relay:
             self._intake = None
 
     def _pull(self) -> None:
-        self._source.call = self._rooms.caller.pull(self.order.source, _SourceEars(self))
+        self._source.call = self._rooms.caller.pull(
+            self.order.source, _SourceEars(self), is_own=self.order.source_is_own
+        )
         self.tell_changes()
 
     def source_opened(self) -> None:
@@ -225,7 +227,9 @@ class Relay:
     # The target
 
     def _push(self) -> None:
-        self._target.call = self._rooms.caller.push(self.order.target, _TargetEars(self))
+        self._target.call = self._rooms.caller.push(
+            self.order.target, _TargetEars(self), is_own=self.order.target_is_own
+        )
         self.tell_changes()
 
     def target_opened(self, outlet: Outlet, stream_id: int) -> None:
@@ -297,6 +301,8 @@ class Relay:
         self._fail(side, why, again)
 
     def _fail(self, side: _Side, why: str, again: Callable[[], None]) -> None:
+        if self._is_stopped:
+            return  # its last batch found nobody there: that is no reason to call again
         self._failures += 1
         self._error, self._error_side = why, side.name
         side.try_later(again)

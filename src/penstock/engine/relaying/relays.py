@@ -18,6 +18,7 @@ class Relays:
     def __init__(self, rooms: RelayRooms) -> None:
         self._rooms = rooms
         self._relays: dict[str, Relay] = {}
+        self._faulty: set[str] = set()
         self.tell: Callable[[RelayTold], None] = _tell_nobody
 
     def __len__(self) -> int:
@@ -41,7 +42,10 @@ class Relays:
 
     def tick(self) -> None:
         for relay in list(self._relays.values()):
-            relay.tick()
+            try:
+                relay.tick()
+            except Exception:
+                self._fault(relay)
 
     def tell_numbers(self) -> None:
         """Tell of each whose bytes or position changed."""
@@ -52,6 +56,12 @@ class Relays:
         """Tell a control process that is new how all of them stand."""
         for relay in self._relays.values():
             self.tell(relay.status())
+
+    def _fault(self, relay: Relay) -> None:
+        """A fault of our own in one relay must not keep the others waiting, nor fill the log."""
+        if relay.order.id not in self._faulty:
+            self._faulty.add(relay.order.id)
+            log.exception("a fault of our own in relay %s", relay.order.id)
 
     def close(self) -> None:
         """End all of them; nobody is told, as control is to start them again."""
@@ -72,6 +82,7 @@ class Relays:
         relay.start()
 
     def _stop(self, relay_id: str) -> None:
+        self._faulty.discard(relay_id)
         relay = self._relays.pop(relay_id, None)
         if relay is None:
             self.tell(RelayTold(relay_id, RelayState.STOPPED))
