@@ -41,6 +41,7 @@ that differ.
 EXAMPLE_ACCOUNTS = """\
 [[account]]
 id = "2000000001"
+callback_key = "replace-this-by-a-random-word"
 
 [[account.key]]
 access_key = "AKexample"
@@ -66,6 +67,7 @@ ABOUT = {
     "api": "The management APIs, and the certificate of every TLS listener.",
     "media": "Publishers and players: where they connect, and how the engine treats them.",
     "recording": "Streams written to disk; see [how a file is written](architecture.md#recording).",
+    "relay": "Tasks that pull and push; see [relays](relays.md).",
     "storage": "Where bans, sessions and accounts are kept.",
     "analytics": "Where usage is to be kept for reports; nothing is kept yet.",
     "link": "How the control process and the engine process talk to each other.",

@@ -17,6 +17,7 @@ from penstock.domain.engines import EngineLink
 from penstock.domain.live import Live
 from penstock.link.messages import Audience, EndReason, Usage, UsageRow
 from penstock.model import StreamId
+from penstock.storage.recordings import Recording, StateWord
 from penstock.storage.rows import Ban
 from tests.clock import START, ManualClock
 from tests.domain import kit
@@ -205,3 +206,25 @@ async def test_a_text_is_made_once_a_second_however_often_it_is_read(scraped: Sc
     assert scraped.metrics.text() is text
     scraped.clock.advance(0.1)
     assert "penstock_streams_on_air 1\n" in scraped.metrics.text()
+
+
+async def test_recordings_are_counted_by_how_they_stand(scraped: Scraped) -> None:
+    live = scraped.live
+    states: tuple[StateWord, ...] = ("recording", "recording", "failed", "planned")
+    for digit, state in enumerate(states):
+        row = Recording(
+            number=digit + 1, id=f"{digit:032x}", stream=StreamId("demo", "live", "cam"), account="1", container="mp4",
+            from_at=START, made_at=START, state=state,
+        )  # fmt: skip
+        live.recordings.put(row)
+    live.recordings.bytes_written = 5000
+    live.tallies.recordings_failed = 3
+    live.tallies.recording_bytes_sent = 700
+    numbers = scraped.numbers()
+    found = {state: numbers.get("penstock_recordings", state=state) for state in ("recording", "waiting", "failed")}
+    assert found == {"recording": 2, "waiting": 0, "failed": 1}
+    assert numbers.get("penstock_recordings", state="planned") == 1
+    assert numbers.get("penstock_recorded_bytes_total") == 5000
+    assert numbers.get("penstock_recording_failures_total") == 3
+    assert numbers.get("penstock_recording_bytes_sent_total") == 700
+    assert b"cam" not in scraped.metrics.text().encode()

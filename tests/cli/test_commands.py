@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from penstock.admin import owners, streams
+from penstock.admin import owners, relays, streams
 from penstock.admin.contract import Ask, Result
 from penstock.admin.server import Reloaded, TurnClock
 from penstock.errors import ConfigError
@@ -34,6 +34,59 @@ ASKED: list[tuple[str, Ask[Any]]] = [
         ),
     ),
     ("streams unban cam", streams.UnbanStream(stream="cam")),
+    ("relays ls --group sport --title ne", relays.ListRelays(group="sport", title="ne")),
+    ("relays show 3f2a", relays.ShowRelay(id="3f2a")),
+    ("relays stop 3f2a", relays.StopRelay(id="3f2a")),
+    ("relays restart 3f2a --from-start", relays.RestartRelay(id="3f2a", from_start=True)),
+    ("relays rm 3f2a", relays.RemoveRelay(id="3f2a")),
+    (
+        "relays create rtmp://a.test/live/a --to rtmp://b.test/live/b --for 2h",
+        relays.CreateRelay(
+            kind="live",
+            sources=[relays.Source(url="rtmp://a.test/live/a")],
+            target="rtmp://b.test/live/b",
+            for_s=7200.0,
+        ),
+    ),
+    (
+        "relays create http://a.test/l.flv --live --to rtmp://b.test/live/b --from 2027-01-01 --until 2027-01-02",
+        relays.CreateRelay(
+            kind="live",
+            sources=[relays.Source(url="http://a.test/l.flv")],
+            target="rtmp://b.test/live/b",
+            starts_at=datetime(2027, 1, 1, tzinfo=UTC),
+            ends_at=datetime(2027, 1, 2, tzinfo=UTC),
+        ),
+    ),
+    (
+        "relays create http://a.test/1.mp4#t=10,60 http://a.test/2.mp4#t=,5.5 --to rtmp://b.test/live/b --loop --in 5m"
+        " --title news --group sport --account 1 --callback http://c.test/ --catch-up --stream-files",
+        relays.CreateRelay(
+            kind="files",
+            sources=[
+                relays.Source(url="http://a.test/1.mp4", start_s=10.0, end_s=60.0),
+                relays.Source(url="http://a.test/2.mp4", end_s=5.5),
+            ],
+            target="rtmp://b.test/live/b",
+            in_s=300.0,
+            plays=None,
+            title="news",
+            group="sport",
+            account="1",
+            callback_url="http://c.test/",
+            resumes_late=True,
+            download_first=False,
+        ),
+    ),
+    ("relays groups ls --deleted", relays.ListGroups(deleted=True)),
+    (
+        "relays groups add sport --project tv --tag team=a --tag x=",
+        relays.AddGroup(name="sport", project="tv", tags={"team": "a", "x": ""}),
+    ),
+    ("relays groups rm sport --account 1", relays.RemoveGroup(name="sport", account="1")),
+    ("callbacks ls --task 3f2a --state waiting", relays.ListCallbacks(task="3f2a", state="waiting", limit=100)),
+    ("callbacks show 7", relays.ShowCallback(id=7)),
+    ("callbacks redeliver 7", relays.Redeliver(id=7)),
     ("bans ls --vhost demo --offset 5 --limit 10", streams.ListBans(vhost="demo", offset=5, limit=10)),
     ("accounts ls", owners.ListAccounts()),
     ("accounts add 2000000002", owners.AddAccount(id="2000000002")),
@@ -78,6 +131,9 @@ def test_command_asks(penstock: Commands, server: FakeServer, words: str, ask: A
         *("streams ls", "streams show cam", "streams kick cam", "streams ban cam", "streams unban cam", "bans ls"),
         *("accounts ls", "accounts add 2", "accounts rm 2", "vhosts ls", "vhosts add shop", "vhosts rm shop"),
         *("keys ls", "keys add", "keys rm AKtest"),
+        *("relays ls", "relays show 3f2a", "relays stop 3f2a", "relays restart 3f2a", "relays rm 3f2a"),
+        *("relays create rtmp://a.test/a/b --to rtmp://b.test/a/b", "relays groups ls", "relays groups add a"),
+        *("relays groups rm a", "callbacks ls", "callbacks show 7", "callbacks redeliver 7"),
         *("reload", "explain id-1", "clock", "clock turn 1h", "clock reset"),
     ],
 )

@@ -36,6 +36,8 @@ def test_segments_come_with_their_numbers_times_and_init_sections() -> None:
         False,
     )
     assert media("#EXTINF:1,\na\n#EXT-X-ENDLIST").is_ended
+    assert media("#EXT-X-PLAYLIST-TYPE:VOD\n#EXTINF:1,\na\n").is_ended
+    assert not media("#EXT-X-PLAYLIST-TYPE:EVENT\n#EXTINF:1,\na\n").is_ended
 
 
 def test_parts_of_one_file_follow_each_other() -> None:

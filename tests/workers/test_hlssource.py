@@ -140,11 +140,71 @@ def test_live_list_that_ran_ahead_is_joined_again_at_its_edge(web: Web, sample: 
     assert {"v-3.seg", "v-4.seg", "v-5.seg"}.isdisjoint(each.path for each in web.asked)
 
 
+def test_live_segment_that_is_gone_is_passed_over(web: Web, sample: MakeSample, tmp_path: Path) -> None:
+    live = Live(segmented(sample(seconds=10.0), tmp_path, web))
+    del web.files["v-2.seg"], web.files["v-6.seg"]
+    frames, why = frames_until_the_end(web, live)
+    assert why == "clip 1: the live stream has ended"
+    times = [frame.dts_ms for frame in frames if frame.kind is Kind.VIDEO and not frame.is_header]
+    assert {after - before for before, after in pairwise(times)} == {40}
+    assert len(times) >= 7 * 25
+    assert [each.path for each in web.asked].count("v-6.seg") == 1
+
+
+def test_live_segments_that_are_never_there_end_it(web: Web, sample: MakeSample, tmp_path: Path) -> None:
+    live = Live(segmented(sample(seconds=10.0), tmp_path, web))
+    for number in range(4, 10):
+        del web.files[f"v-{number}.seg"]
+    frames, why = frames_until_the_end(web, live)
+    assert why == "clip 1: 3 segments in a row are not there: the server answers 404"
+    assert any(frame.kind is Kind.VIDEO for frame in frames)
+
+
+@pytest.mark.parametrize("gone", ["v-0.seg", "s-0.seg", "v-4.seg", "s-4.seg"])
+def test_picture_and_sound_leap_together_to_the_edge(web: Web, sample: MakeSample, tmp_path: Path, gone: str) -> None:
+    pictures = segmented(sample(seconds=10.0, audio=False), tmp_path, web, name="v")
+    sounds = segmented(sample(seconds=10.0, video=False, container="matroska"), tmp_path, web, name="s")
+    web.add("video.m3u8", Live(pictures))
+    web.add("sound.m3u8", Live(sounds))
+    del web.files[gone]
+    master = '#EXTM3U\n#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="a",NAME="x",DEFAULT=YES,URI="sound.m3u8"\n'
+    master += '#EXT-X-STREAM-INF:BANDWIDTH=900,AUDIO="a"\nvideo.m3u8\n'
+    frames, why = frames_until_the_end(web, master.encode)  # type: ignore[arg-type]
+    assert why == "clip 1: the live stream has ended"
+    for kind in (Kind.VIDEO, Kind.AUDIO):
+        times = [frame.dts_ms for frame in frames if frame.kind is kind and not frame.is_header]
+        assert times[-1] - times[0] > 5000, kind
+        # To the last there is both.
+        assert frames[-1].dts_ms - times[-1] < 1500, kind
+
+
 def test_live_list_that_brings_nothing_new_is_dead(web: Web, sample: MakeSample, tmp_path: Path) -> None:
     lines = segmented(sample(), tmp_path, web)
     text = "\n".join(line for line in lines if line != "#EXT-X-ENDLIST").encode()
     _, why = frames_until_the_end(web, lambda: text)  # type: ignore[arg-type]
     assert why == "clip 1: the live playlist brings nothing new"
+
+
+def test_list_without_an_end_is_no_file(web: Web, sample: MakeSample, tmp_path: Path) -> None:
+    lines = segmented(sample(), tmp_path, web)
+    text = "\n".join(line for line in lines if line != "#EXT-X-ENDLIST")
+    url = web.add("v.m3u8", text.encode())
+    with pytest.raises(MediaError, match=r"^clip 1: the playlist has no end: it is live; make a live task of it$"):
+        play(job(url), tmp_path)
+    web.add("v.m3u8", text.replace("#EXTM3U", "#EXTM3U\n#EXT-X-PLAYLIST-TYPE:VOD").encode())
+    assert len(play(job(url), tmp_path).times(Kind.VIDEO)) == 75
+
+
+@pytest.mark.parametrize("with_tag", [0, 1])
+def test_packed_audio_is_refused_by_name(web: Web, sample: MakeSample, tmp_path: Path, with_tag: int) -> None:
+    (tmp_path / "whole").write_bytes(sample(video=False, container="matroska"))
+    words = f"-c copy -f adts -write_id3v2 {with_tag} {tmp_path}/a.aac"
+    command = ["ffmpeg", "-nostdin", "-v", "error", "-i", str(tmp_path / "whole"), *words.split()]
+    subprocess.run(command, check=True, timeout=60)
+    web.add("a.aac", tmp_path / "a.aac")
+    text = b"#EXTM3U\n#EXT-X-TARGETDURATION:3\n#EXTINF:3,\na.aac\n#EXT-X-ENDLIST\n"
+    with pytest.raises(MediaError, match="segments are packed audio"):
+        play(job(web.add("a.m3u8", text)), tmp_path)
 
 
 def test_encryption_is_refused_by_name(web: Web, tmp_path: Path) -> None:

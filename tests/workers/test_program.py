@@ -211,6 +211,26 @@ def test_position_behind_its_clips_end_goes_on_with_the_next_clip(web: Web, samp
     assert {frame.position.clip for frame in made.frames} == {1}
 
 
+@pytest.mark.parametrize(
+    ("offset_s", "expected"),
+    [
+        (3.5, Position(0, 1, 1.5)),  # half a second into the second clip, which begins at 1 s
+        (5.5, Position(1, 0, 0.5)),
+        (3.0 + 2.0 + 10 * 5.0 + 0.5, Position(11, 0, 0.5)),
+        (3.0 + 2.0 + 100_000 * 5.0 + 3.5, Position(100_001, 1, 1.5)),
+    ],
+)
+def test_start_behind_the_end_of_a_file_is_carried_into_the_next_ones(
+    web: Web, sample: MakeSample, tmp_path: Path, offset_s: float, expected: Position
+) -> None:
+    """Whoever goes on where it would be by now does not know how long files are."""
+    clips = [Clip(web.add("a", sample())), Clip(web.add("b", sample(b_frames=2)), 1.0)]
+    made = play(job(*clips, loops=expected.loop + 1, start=Position(0, 0, offset_s)), tmp_path)
+    first = next(frame.position for frame in made.frames if frame.kind is Kind.VIDEO and not frame.is_header)
+    assert (first.loop, first.clip) == (expected.loop, expected.clip)
+    assert first.offset_s == pytest.approx(expected.offset_s, abs=0.1)
+
+
 def test_list_without_a_frame_ends_and_does_not_spin(web: Web, sample: MakeSample, tmp_path: Path) -> None:
     clip = Clip(web.add("a", sample()), 5.0, 6.0)
     with pytest.raises(MediaError, match="nothing to play"):

@@ -33,7 +33,11 @@ R_co = TypeVar("R_co", bound="Result", covariant=True)
 _NAME: Final = r"\A(?!\.{1,2}\Z)[A-Za-z0-9_.-]{1,255}\Z"
 _OPTIONAL_NAME: Final = r"\A(?!\.{1,2}\Z)[A-Za-z0-9_.-]{0,255}\Z"
 _ACCESS_KEY: Final = r"\A[!-~]{1,128}\Z"
+TASK_ID: Final = r"\A[0-9a-f]{4,32}\Z"
+OPTIONAL_TASK_ID: Final = r"\A(?:[0-9a-f]{4,32})?\Z"
 IN_WORDS: Final = {
+    TASK_ID: "a relay task's id, or a beginning of it: 4 to 32 hexadecimal digits in lower case",
+    OPTIONAL_TASK_ID: "a relay task's id, or a beginning of it, or empty",
     _NAME: "a name: letters, digits, `_`, `.`, `-`, at most 255 characters",
     _OPTIONAL_NAME: "a name: letters, digits, `_`, `.`, `-`, at most 255 characters; or empty",
     _ACCESS_KEY: "1 to 128 visible ASCII characters without blanks",

@@ -7,10 +7,10 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
-from penstock.admin.contract import Ask, Done, OptionalName, Result
+from penstock.admin.contract import OPTIONAL_TASK_ID, TASK_ID, Ask, Done, OptionalName, Result
 from penstock.admin.streams import Rows, Seconds, Time
 
-TaskId = Annotated[str, Meta(pattern=r"\A[0-9a-f]{4,32}\Z")]  # a beginning of it will do, if no other task has that
+TaskId = Annotated[str, Meta(pattern=TASK_ID)]  # a beginning of it will do, if no other task has that
 Url = Annotated[str, Meta(max_length=2000)]
 GroupName = Annotated[str, Meta(max_length=20)]
 Title = Annotated[str, Meta(max_length=20)]
@@ -259,7 +259,7 @@ class ListCallbacks(Ask[Callbacks], frozen=True):
     verb = "callbacks.ls"
 
     account: OptionalName = ""
-    task: TaskId | Literal[""] = ""
+    task: Annotated[str, Meta(pattern=OPTIONAL_TASK_ID)] = ""  # whole, if the task is gone
     state: Literal["", "waiting", "delivered", "given up"] = ""
     offset: Offset = 0
     limit: Rows = 1000

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from penstock.admin import owners, relays, server, streams
+from penstock.admin import owners, records, relays, server, streams
 from penstock.admin.contract import Ask
 
 VERBS: Final[dict[str, type[Ask[Any]]]] = {
@@ -30,6 +30,12 @@ VERBS: Final[dict[str, type[Ask[Any]]]] = {
         relays.ListCallbacks,
         relays.ShowCallback,
         relays.Redeliver,
+        records.ListRecords,
+        records.StartRecord,
+        records.StopRecord,
+        records.ShowRecord,
+        records.RemoveRecord,
+        records.MakeUrls,
         owners.ListAccounts,
         owners.AddAccount,
         owners.RemoveAccount,

@@ -22,6 +22,7 @@ from penstock.domain.tallies import Counts, Histogram
 
 # A text is good for so long: counting all players again and again is work that anybody could ask for.
 GOOD_FOR_S: Final = 1.0
+RECORDING_STATES: Final = ("planned", "waiting", "recording", "failed")
 INGEST: Final = "rtmp"  # the one way in
 
 
@@ -47,7 +48,9 @@ class Metrics:
         yield Family("penstock_build_info", "gauge", "What runs here.", [Sample(1, {"version": __version__})])
         yield from self._publishing(on_air)
         yield from self._media(on_air)
+        yield from self._recordings()
         yield from self._top(on_air)
+        yield from self._relays()
         yield from self._api()
         yield from self._store()
         yield from self._processes()
@@ -80,6 +83,18 @@ class Metrics:
             usage.bytes_by_format,
         )
 
+    def _recordings(self) -> Iterator[Family]:
+        live = self._live
+        states = Counter(dict.fromkeys(RECORDING_STATES, 0))
+        states.update(wanted.row.state for wanted in live.recordings)
+        samples = [Sample(count, {"state": state}) for state, count in states.items()]
+        about = "Recordings that are planned or under way; one is recording while bytes flow."
+        yield Family("penstock_recordings", "gauge", about, samples)
+        yield _counter("penstock_recorded_bytes_total", "Media written to disk.", live.recordings.bytes_written)
+        failed, sent = live.tallies.recordings_failed, live.tallies.recording_bytes_sent
+        yield _counter("penstock_recording_failures_total", "Times that a recording failed.", failed)
+        yield _counter("penstock_recording_bytes_sent_total", "Bytes of recorded files given by HTTP.", sent)
+
     def _top(self, on_air: list[Session]) -> Iterator[Family]:
         # Of two with as many players the older one stays: names that come and go would each leave a series.
         played = [(_players(session), session) for session in on_air]
@@ -100,6 +115,18 @@ class Metrics:
                 if session.stats is not None
             ],
         )  # fmt: skip
+
+    def _relays(self) -> Iterator[Family]:
+        tallies = self._live.tallies
+        states = [Sample(number, {"state": state}) for state, number in self._live.relays.states().items()]
+        yield Family("penstock_relays", "gauge", "Relay tasks in their window, by what their media does.", states)
+        yield _counter("penstock_relay_bytes_in_total", "Bytes that relays fetched.", tallies.relayed_in)
+        yield _counter("penstock_relay_bytes_out_total", "Bytes that relays' targets took.", tallies.relayed_out)
+        yield _counts(
+            "penstock_relay_failures_total", "Sources and targets that failed, and relays that the server let down.",
+            tallies.relay_failures, "side",
+        )  # fmt: skip
+        yield _counts("penstock_callback_tries_total", "Tries to deliver callbacks.", tallies.callbacks, "outcome")
 
     def _api(self) -> Iterator[Family]:
         tallies = self._live.tallies

@@ -39,6 +39,7 @@ COMMANDS: Final = {
     "bans": ("bans:app", "Streams that may not be published."),
     "relays": ("relays:app", "What is pulled or played from files, and pushed on."),
     "callbacks": ("callbacks:app", "What receivers were told, and what waits."),
+    "records": ("records:app", "Recordings: list, start, stop, look at, and their files."),
     "accounts": ("accounts:app", "Customers of the server."),
     "vhosts": ("vhosts:app", "Groups of domains whose streams belong together."),
     "keys": ("keys:app", "Access keys of accounts."),

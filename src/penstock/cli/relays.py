@@ -48,7 +48,10 @@ def ls(
         if not _print(answer, as_json=common.json):
             print_relays(answer)
 
-    watching.again_and_again(draw, in_place=not common.json) if watch else draw()
+    if watch:
+        watching.again_and_again(draw, in_place=not common.json)
+    else:
+        draw()
 
 
 @app.command
@@ -73,7 +76,10 @@ def show(task: Task, /, *, watch: Watch = False, common: Common = NO_CHOICES) ->
         else:
             print_relay(answer.relay, answer.now)
 
-    watching.again_and_again(draw, in_place=not common.json) if watch else draw()
+    if watch:
+        watching.again_and_again(draw, in_place=not common.json)
+    else:
+        draw()
 
 
 @app.command

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import sys
-import time
-from typing import Annotated, Final
+from typing import Annotated
 
 from cyclopts import App, Parameter
 
 from penstock.admin import streams as verbs
-from penstock.cli import tables
+from penstock.cli import tables, watching
 from penstock.cli.bans import print_ban
 from penstock.cli.common import NO_CHOICES, Common, print_json
 from penstock.cli.values import AsWhen, Stream, When, at_or_s
-
-CLEAR: Final = "\x1b[H\x1b[2J\x1b[3J"
 
 app = App(name="streams", help="What is on air, and who may not be.")
 
@@ -40,20 +36,14 @@ def ls(
     """
     server = common.server()
     ask = verbs.ListStreams(vhost=vhost, account=account)
-    if not watch:
+
+    def draw() -> None:
         _print_streams(server.ask(ask), as_json=common.json)
-        return
-    try:
-        while True:
-            answer = server.ask(ask)
-            if sys.stdout.isatty() and not common.json:
-                sys.stdout.write(CLEAR)
-            _print_streams(answer, as_json=common.json)
-            sys.stdout.flush()
-            time.sleep(1)
-    except KeyboardInterrupt:
-        # That is how a watch ends; nothing went wrong.
-        return
+
+    if watch:
+        watching.again_and_again(draw, in_place=not common.json)
+    else:
+        draw()
 
 
 @app.command

@@ -8,11 +8,11 @@ from collections.abc import Callable
 from typing import Final
 
 CLEAR: Final = "\x1b[H\x1b[2J\x1b[3J"
-EVERY_S: Final = 1.0
+EVERY_S: Final = 1
 _FULL, _EMPTY = "█", "·"
 
 
-def again_and_again(draw: Callable[[], None], *, in_place: bool, wait: Callable[[float], None] = time.sleep) -> None:
+def again_and_again(draw: Callable[[], None], *, in_place: bool) -> None:
     """Call `draw` each second until Ctrl-C; `in_place` clears the screen before."""
     try:
         while True:
@@ -20,7 +20,7 @@ def again_and_again(draw: Callable[[], None], *, in_place: bool, wait: Callable[
                 sys.stdout.write(CLEAR)
             draw()
             sys.stdout.flush()
-            wait(EVERY_S)
+            time.sleep(EVERY_S)
     except KeyboardInterrupt:
         # That is how a watch ends; nothing went wrong.
         return

@@ -68,9 +68,6 @@ class Callbacks:
         self._failed: dict[str, int] = {}  # tries that failed in a row
         self._left_alone: dict[str, float] = {}  # until when
         self._unwritten: dict[str, float] = {}  # subjects whose last try is in no row: until when they rest
-        self.delivered = 0
-        self.failed = 0
-        self.given_up = 0
 
     async def step(self) -> None:
         """Begin every delivery that is due."""
@@ -126,12 +123,12 @@ class Callbacks:
         tries, first_try_at = notice.tries + 1, notice.first_try_at or at
         notice = replace(notice, tries=tries, first_try_at=first_try_at, answer=error or f"HTTP {status}")
         if status == 200:
-            self.delivered += 1
+            self._live.tallies.callbacks.add("delivered")
             return replace(notice, state="delivered", next_try_at=None)
-        self.failed += 1
+        self._live.tallies.callbacks.add("failed")
         next_try_at = self._clock.now() + timedelta(seconds=self._pause_s(tries))
         if next_try_at > first_try_at + GIVEN_UP_AFTER:
-            self.given_up += 1
+            self._live.tallies.callbacks.add("given up")
             log.warning(
                 "callback %d (%s) is given up after %d tries: %s", notice.id, notice.event, tries, notice.answer
             )

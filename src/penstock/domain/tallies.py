@@ -74,6 +74,10 @@ class Tallies:
         self.rate_limited = Counts()  # by cloud
         self.writes_s = Histogram(WRITE_BOUNDS_S)
         self.failed_writes = 0
+        self.relayed_in = 0  # bytes that relays fetched
+        self.relayed_out = 0  # bytes that their targets took
+        self.relay_failures = Counts([("source",), ("target",), ("server",)])  # by side
+        self.callbacks = Counts([("delivered",), ("failed",), ("given up",)])  # tries, and what was given up
         self.recordings_failed = 0
         self.recording_bytes_sent = 0  # of files, over HTTP
 

@@ -135,6 +135,8 @@ class _MediaReader:
                 self._is_gap = True
             case "#EXT-X-ENDLIST":
                 self._is_ended = True
+            case "#EXT-X-PLAYLIST-TYPE" if value.strip() == "VOD":
+                self._is_ended = True  # section 4.4.3.5: it must not change
             case "#EXT-X-BYTERANGE":
                 self._part = self._range(value)
             case "#EXT-X-MAP":

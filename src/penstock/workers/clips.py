@@ -15,8 +15,8 @@ from msgspec import Struct
 
 from penstock.workers import sniff
 from penstock.workers.cutting import Part
-from penstock.workers.demux import ONE_BEGINNING_S, Input, Source, Unit
-from penstock.workers.media import SAME_S
+from penstock.workers.demux import ONE_BEGINNING_S, Input, Source
+from penstock.workers.media import SAME_S, Unit
 
 # How far into a file its beginning is looked for.
 MAX_BEGINNING: Final = 2000  # packets

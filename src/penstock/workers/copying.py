@@ -10,8 +10,7 @@ from penstock.errors import CodecError
 from penstock.protocols.codecs import adts, annexb
 from penstock.protocols.codecs.mp3 import parse_frame
 from penstock.protocols.codecs.parse import parse_audio_config, parse_video_config
-from penstock.workers.demux import Unit
-from penstock.workers.media import Sample, Setup
+from penstock.workers.media import Sample, Setup, Unit
 
 # libav's names of what FLV and Enhanced RTMP carry as it is.
 PICTURES: Final = {"h264": "avc", "hevc": "hevc", "av1": "av1"}

@@ -18,8 +18,8 @@ from av.video.frame import VideoFrame
 from msgspec import Struct
 
 from penstock.workers.copying import PICTURES, Copier, PictureCopier, codec_of, copier
-from penstock.workers.demux import Source, Unit
-from penstock.workers.media import SAME_S, Sample
+from penstock.workers.demux import Source
+from penstock.workers.media import SAME_S, Sample, Unit
 from penstock.workers.recode import ENCODERS, Decoder, Paint, PictureEncoder, SoundRecoder, time_of
 
 # Packets since the last key frame that are kept to be decoded, should it be necessary.

@@ -15,9 +15,10 @@ import av
 from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Disposition, Stream
-from msgspec import Struct
 
 from penstock.errors import CodecError, MediaError, NetworkRefused, PeerError, PenstockError
+from penstock.workers.media import Unit
+from penstock.workers.steady import Steady
 
 BUFFER: Final = 128 * 1024  # bytes of one read
 MAX_TRACKS: Final = 64
@@ -51,17 +52,6 @@ class Readable(Protocol):
     def read(self, size: int, /) -> bytes: ...
 
     def seekable(self) -> bool: ...
-
-
-class Unit(Struct, frozen=True, gc=False):
-    """One packet as it was in the file, with its times in seconds."""
-
-    packet: Packet[Any]
-    is_video: bool
-    dts: Fraction
-    pts: Fraction
-    duration: Fraction
-    is_key: bool
 
 
 class Source(Protocol):
@@ -108,6 +98,15 @@ class Input:
                 # Threads would hold frames back, and take memory for each.
                 cast(Any, stream).codec_context.thread_count = 1
 
+    @property
+    def length_s(self) -> float | None:
+        """How long it says it is, its picture if it has one; None where it does not say."""
+        video = self.video
+        if video is not None and video.duration and video.time_base:
+            return float(video.duration * video.time_base)
+        duration = self.container.duration
+        return duration / 1_000_000 if duration is not None and duration > 0 else None
+
     def close(self) -> None:
         with translated():
             self.container.close()
@@ -121,7 +120,13 @@ class Input:
             self.container.seek(int(at_s // stream.time_base), stream=stream, backward=True)
 
     def units(self) -> Iterator[Unit]:
-        """Yield the packets of picture and sound as they lie in the file, to its end."""
+        """Yield the packets of picture and sound as they lie in the file, to its end, on a line without leaps."""
+        steady = Steady()
+        for unit in self._units():
+            if (at_its_place := steady.take(unit)) is not None:
+                yield at_its_place
+
+    def _units(self) -> Iterator[Unit]:
         wanted = [stream for stream in (self.video, self.audio) if stream is not None]
         lines = {stream.index: _Times(stream) for stream in wanted}
         packets = self.container.demux(*wanted)

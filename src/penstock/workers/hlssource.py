@@ -8,6 +8,7 @@ guard, and must be a segment: a playlist inside of a playlist's media is none.
 from __future__ import annotations
 
 import heapq
+import logging
 import time
 from collections.abc import Callable, Iterator
 from fractions import Fraction
@@ -22,8 +23,11 @@ from penstock.protocols.hlsread import InitSection, MediaPlaylist, MultivariantP
 from penstock.workers import sniff
 from penstock.workers.clips import Stretch, beginning
 from penstock.workers.cutting import Part
-from penstock.workers.demux import Input, Source, Unit
-from penstock.workers.remote import Client, Meter, ask, pauses
+from penstock.workers.demux import Input, Source
+from penstock.workers.media import Unit
+from penstock.workers.remote import Client, Gone, Meter, ask, pauses
+
+log = logging.getLogger("penstock.relay")
 
 MAX_SEGMENT: Final = 64 * 1024 * 1024
 MAX_INIT: Final = 1024 * 1024
@@ -32,6 +36,8 @@ BEHIND_EDGE: Final = 3
 # A live playlist that brings nothing new for so many target durations (and seconds at least) is dead.
 DEAD_AFTER: Final = 4
 DEAD_AFTER_S: Final = 20.0
+# Segments in a row that a live playlist names and its server has not.
+MAX_MISSED: Final = 3
 
 
 class Fetcher:
@@ -90,41 +96,25 @@ def _parsed(data: bytes) -> MediaPlaylist | MultivariantPlaylist:
 class SegmentStream:
     """Segments as one stream of bytes; its first ones tell the format."""
 
-    def __init__(self, fetcher: Fetcher, base: str, segments: Iterator[Segment]) -> None:
-        self._fetcher = fetcher
-        self._base = base
+    def __init__(self, segments: Iterator[bytes]) -> None:
         self._segments = segments
-        self._data = memoryview(b"")
-        self._init: InitSection | None = None
-        self._fill()
-        self.form = sniff.sniff(bytes(self._data[: sniff.PEEK]))
+        self._data = memoryview(next(segments, b""))
+        head = bytes(self._data[: sniff.PEEK])
+        if sniff.is_packed_audio(head):
+            raise MediaError("the segments are packed audio (RFC 8216, 3.4), which is not supported")
+        self.form = sniff.sniff(head)
         if self.form not in (sniff.MPEGTS, sniff.MOV):
             raise MediaError(f"a segment is {self.form}; wanted MPEG-TS or fragmented MP4")
 
     def read(self, size: int) -> bytes:
-        if not self._data and not self._fill():
-            return b""
+        if not self._data:
+            self._data = memoryview(next(self._segments, b""))
         found = bytes(self._data[:size])
         self._data = self._data[size:]
         return found
 
     def seekable(self) -> bool:
         return False
-
-    def _fill(self) -> bool:
-        segment = next(self._segments, None)
-        if segment is None:
-            return False
-        init = b""
-        if segment.init is not None and segment.init != self._init:
-            self._init = segment.init
-            init, _ = self._fetcher.fetch(self._url(segment.init.uri), most=MAX_INIT, part=segment.init.part)
-        data, _ = self._fetcher.fetch(self._url(segment.uri), most=MAX_SEGMENT, part=segment.part)
-        self._data = memoryview(init + data)
-        return True
-
-    def _url(self, uri: str) -> str:
-        return urljoin(self._base, uri)
 
 
 class Together:
@@ -171,6 +161,7 @@ def stretches(
         if isinstance(other, MultivariantPlaylist):
             raise MediaError("the sound's playlist names variants; wanted segments")
         sounds = _Feed(fetcher, other, other_url, is_live=is_live, start=start)
+        pictures.partner, sounds.partner = sounds, pictures
     yield from _stretches(pictures, sounds, start=start, end=end, is_live=is_live)
 
 
@@ -183,6 +174,9 @@ def _stretches(
         source = pictures.opened()
         if sounds is not None and sounds.next_run() is not None:
             source = Together(source, sounds.opened())
+        if pictures.is_cut:  # the sound to them was gone: both begin at the edge
+            source.close()
+            continue
         units = source.units()
         seen, first = beginning(source, units)
         zero = first - at  # the segments' times say where in the whole they are
@@ -201,40 +195,82 @@ class _Feed:
     def __init__(self, fetcher: Fetcher, playlist: MediaPlaylist, url: str, *, is_live: bool, start: Fraction) -> None:
         self._fetcher = fetcher
         self._url = url
-        self._is_live = is_live and not playlist.is_ended
+        self._is_live = is_live
         if is_live and playlist.is_ended:
             raise MediaError("the live stream has ended")
+        if not is_live and not playlist.is_ended:
+            raise MediaError("the playlist has no end: it is live; make a live task of it")
         self._playlist = playlist
         self._at = Fraction(0)  # of the next segment, from the first one
         self._waiting: list[Segment] = []
         self._next_number = 0
         self._is_new_run = True
+        self.is_cut = False  # the run under way ends with what was fetched
+        self._missed = 0  # segments in a row
+        self.partner: _Feed | None = None  # what is played together with it, and leaps with it
         self._begin_live() if self._is_live else self._begin_at(start)
 
     def next_run(self) -> Fraction | None:
         """Go to the next run; return where in the whole it begins, or None at the end."""
         if not self._fill():
             return None
-        self._is_new_run = True
+        self._is_new_run, self.is_cut = True, False
         return self._at
 
     def opened(self) -> Source:
-        stream = SegmentStream(self._fetcher, self._url, self._run())
+        stream = SegmentStream(self._run())
         return Input(stream, stream.form)
 
-    def _run(self) -> Iterator[Segment]:
+    def _run(self) -> Iterator[bytes]:
         init: InitSection | None = None
-        while self._fill():
+        while not self.is_cut and self._fill():
             segment = self._waiting[0]
             is_other = segment.is_discontinuous or segment.init != init
             if is_other and not self._is_new_run:
                 return
+            try:
+                data = self._fetched(segment, is_other_init=segment.init != init)
+            except Gone as error:
+                self._miss(segment, error)
+                continue
+            self._missed = 0
             self._is_new_run = False
             init = segment.init
             self._waiting.pop(0)
             self._at += segment.duration_s
             self._next_number = segment.number + 1
-            yield segment
+            yield data
+
+    def _fetched(self, segment: Segment, *, is_other_init: bool) -> bytes:
+        ahead = b""
+        if segment.init is not None and is_other_init:
+            url = urljoin(self._url, segment.init.uri)
+            ahead, _ = self._fetcher.fetch(url, most=MAX_INIT, part=segment.init.part)
+        data, _ = self._fetcher.fetch(urljoin(self._url, segment.uri), most=MAX_SEGMENT, part=segment.part)
+        return ahead + data
+
+    def _miss(self, segment: Segment, error: Gone) -> None:
+        """Go on at the live edge instead of with a segment that is not there: it slid out of the window."""
+        self._missed += 1
+        if not self._is_live:
+            raise error
+        if self._missed == MAX_MISSED:
+            raise MediaError(f"{MAX_MISSED} segments in a row are not there: {error}") from error
+        log.warning("a segment is not there any more (%s); on from the live edge", error)
+        self.leave(segment.number + 1)
+        if self.partner is not None:
+            self.partner.leave(0)
+
+    def leave(self, number: int) -> None:
+        """End the run under way; the next one is at the live edge, with segment `number` or a later one."""
+        # What has no frame yet needs no end.
+        self.is_cut = not self._is_new_run
+        self._next_number = max(number, self._next_number)
+        self._reload()
+        while (
+            sum(segment.duration_s for segment in self._waiting[1:]) >= BEHIND_EDGE * self._playlist.target_duration_s
+        ):
+            self._waiting.pop(0)
 
     def _begin_at(self, start: Fraction) -> None:
         self._waiting = [segment for segment in self._playlist.segments if not segment.is_gap]
@@ -243,7 +279,7 @@ class _Feed:
 
     def _begin_live(self) -> None:
         segments = [segment for segment in self._playlist.segments if not segment.is_gap]
-        behind = Fraction(0)
+        self._waiting, behind = [], Fraction(0)
         while segments and behind < BEHIND_EDGE * self._playlist.target_duration_s:
             self._waiting.insert(0, segments.pop())
             behind += self._waiting[0].duration_s

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Final
+from typing import Any, Final
 
+from av.packet import Packet
 from msgspec import Struct
 
 # Times within this are the same: FLV's milliseconds and a user's decimals do not hit a frame's time exactly.
@@ -18,6 +19,17 @@ class Setup(Struct, frozen=True):
     record: bytes = b""  # avcC, hvcC, av1C or AudioSpecificConfig; MP3 has none
     sample_rate: int = 0  # of sound
     channels: int = 0
+
+
+class Unit(Struct, frozen=True, gc=False):
+    """One packet as it was in the file, with its times in seconds."""
+
+    packet: Packet[Any]
+    is_video: bool
+    dts: Fraction
+    pts: Fraction
+    duration: Fraction
+    is_key: bool
 
 
 class Sample(Struct, frozen=True, gc=False):

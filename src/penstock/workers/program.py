@@ -61,7 +61,7 @@ class Program:
         if self._job.live:
             yield from self._play(0, Position())
             return
-        start = self._job.start
+        start = self._caught_up(self._job.start)
         for loop in itertools.count(start.loop):
             if self._job.loops is not None and loop >= self._job.loops:
                 return
@@ -77,6 +77,38 @@ class Program:
             # A start behind the end of its list may give nothing once; a whole list without a frame never will.
             if is_silent and loop > start.loop:
                 raise MediaError("there is nothing to play between the clips' starts and ends")
+
+    def _caught_up(self, place: Position) -> Position:
+        """The same place with its offset inside of its file, as far as files say how long they are.
+
+        Who goes on where it would be by now counts on without knowing that.
+        """
+        clips, lengths = self._job.clips, dict[int, float]()
+        while place.offset_s > clips[place.clip].start_s:
+            clip = clips[place.clip]
+            end_s = clip.end_s if clip.end_s is not None else self._length(clip.url)
+            if end_s is None or place.offset_s < end_s or end_s <= clip.start_s:
+                break
+            lengths[place.clip] = end_s - clip.start_s
+            over_s, loop = place.offset_s - end_s, place.loop
+            if len(lengths) == len(clips):
+                rounds, over_s = divmod(over_s, sum(lengths.values()))
+                loop += int(rounds)
+            following = (place.clip + 1) % len(clips)
+            place = Position(loop + (following == 0), following, clips[following].start_s + over_s)
+        return place
+
+    def _length(self, url: str) -> float | None:
+        """How long a file says it is; None where it does not, or cannot be asked: playing it tells why."""
+        try:
+            with contextlib.closing(RemoteFile(self._client, url, self._meter, self._sleep)) as file:
+                form = sniff.sniff(file.peek(sniff.PEEK))
+                if form == sniff.HLS or not file.seekable():
+                    return None
+                with contextlib.closing(Input(file, form)) as source:
+                    return source.length_s
+        except (MediaError, PeerError, NetworkRefused):
+            return None
 
     def _play(self, number: int, at: Position) -> Iterator[Placed]:
         clip = self._job.clips[number]

@@ -19,8 +19,8 @@ from av.video.frame import PictureType, VideoFrame
 
 from penstock.errors import MediaError
 from penstock.protocols.codecs import annexb
-from penstock.workers.demux import Unit, translated
-from penstock.workers.media import Sample, Setup
+from penstock.workers.demux import translated
+from penstock.workers.media import Sample, Setup, Unit
 
 KEY_EVERY_S: Final = 2
 MAX_PIXELS: Final = 4096 * 2304

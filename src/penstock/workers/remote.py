@@ -30,6 +30,10 @@ LONGEST_PAUSE_S: Final = 4.0
 _OK, _PARTIAL, _BEYOND = 200, 206, 416
 
 
+class Gone(MediaError):
+    """The server has no such file, or not any more."""
+
+
 class Meter:
     """Bytes that came over the network. One thread adds at a time to each of its numbers."""
 
@@ -78,7 +82,8 @@ def ask(client: Client, url: str, offset: int = 0, *, last: int | None = None, k
     """Ask for a file from `offset` to `last` or its end; the answer may begin earlier, at 0.
 
     Raises:
-        MediaError: the server has no such file, or by now another one than `known`.
+        Gone: the server has no such file.
+        MediaError: it refuses, or has another one by now than `known`.
         PeerError: it could not be asked, or is not well.
         NetworkRefused: the URL leads where it must not.
     """
@@ -111,6 +116,8 @@ def _read_head(response: httpx2.Response, offset: int) -> Answer:
         return Answer(response, 0, Facts(_number(length), validator[:512], takes_ranges=False))
     if status == _BEYOND:
         return Answer(response, offset, Facts(None, "", takes_ranges=True))
+    if status in (404, 410):
+        raise Gone(f"the server answers {status}")
     if status in (408, 425, 429) or status >= 500:
         raise PeerError(f"the server answers {status}")
     raise MediaError(f"the server answers {status}")

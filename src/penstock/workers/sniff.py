@@ -38,6 +38,11 @@ def sniff(head: bytes) -> str:
     raise MediaError(f"the file opens {head[:16].hex()!r}; wanted MP4, FLV, Matroska, MPEG-TS or an HLS playlist")
 
 
+def is_packed_audio(head: bytes) -> bool:
+    """True for sound without a container: behind a tag with its time, as HLS wants it, or bare AAC or MP3."""
+    return head.startswith(b"ID3") or (head[:1] == b"\xff" and len(head) > 1 and head[1] >= 0xE0)
+
+
 def _is_ts(head: bytes, size: int, sync: int) -> bool:
     places = range(sync, min(len(head), 5 * size), size)
     return len(head) > sync and len(places) > 1 and all(head[at] == _TS_SYNC for at in places)

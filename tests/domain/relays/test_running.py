@@ -303,7 +303,7 @@ async def test_a_worker_that_died_is_started_again_where_it_was(plant: Plant) ->
     await plant.later(0.5)
     assert [job.start for job in plant.workers.jobs] == [Position(), Position(0, 1, 7.25)]
     progress = plant.progress(id)
-    assert (progress.error, progress.error_side, progress.failures) == ("killed by signal 9", "source", 1)
+    assert (progress.error, progress.error_side, progress.failures) == ("killed by signal 9", "server", 1)
     assert await plant.events(id) == ["start", "error"]
 
 

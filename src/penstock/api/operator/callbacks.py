@@ -6,6 +6,7 @@ import msgspec
 
 from penstock.admin import relays as verbs
 from penstock.api.operator.desk import Desk
+from penstock.api.operator.relays import WHOLE_ID, find_task
 from penstock.domain import callbacks
 from penstock.domain.caller import Caller
 from penstock.domain.live import Live
@@ -14,9 +15,12 @@ from penstock.storage.relay_rows import Notice, NoticeQuery
 
 
 async def list_callbacks(desk: Desk, ask: verbs.ListCallbacks) -> verbs.Callbacks:
+    task = ask.task
+    if task and len(task) < WHOLE_ID:
+        task = (await find_task(desk.live, task)).id
     query = NoticeQuery(
         account=ask.account or None,
-        subject=ask.task or None,
+        subject=task or None,
         state=ask.state or None,
         offset=ask.offset,
         limit=ask.limit,

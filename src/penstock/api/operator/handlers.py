@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from penstock.api.admin import Handler
-from penstock.api.operator import callbacks, owners, relays, server, streams
+from penstock.api.operator import callbacks, owners, records, relays, server, streams
 from penstock.api.operator.desk import Desk
 
 HANDLERS: Final[dict[str, Handler[Desk]]] = {
@@ -29,6 +29,12 @@ HANDLERS: Final[dict[str, Handler[Desk]]] = {
     "callbacks.ls": callbacks.list_callbacks,
     "callbacks.show": callbacks.show_callback,
     "callbacks.redeliver": callbacks.redeliver,
+    "records.ls": records.list_records,
+    "records.start": records.start_record,
+    "records.stop": records.stop_record,
+    "records.show": records.show_record,
+    "records.rm": records.remove_record,
+    "records.url": records.make_urls,
     "accounts.ls": owners.list_accounts,
     "accounts.add": owners.add_account,
     "accounts.rm": owners.remove_account,

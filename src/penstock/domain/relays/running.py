@@ -34,6 +34,8 @@ log = logging.getLogger("penstock.relays")
 ROUND_S: Final = 0.5  # to be called about so often
 NOTE_S: Final = 2.0  # what a killed server may repeat of its files
 SERVER, SOURCE, TARGET = "server", "source", "target"
+# A worker's complaint of its way into the engine; all others are of what it fetches.
+OF_THE_DOOR: Final = "the engine's relay door"
 
 
 class RelayEngine(Protocol):
@@ -177,7 +179,7 @@ class Relays:
             await self._workers.start(job, partial(self._worker_told, run, attempt), partial(self._left, run, attempt))
         except Exception as error:
             log.exception("relay %s: its worker could not be started", run.task.id)
-            self._left(run, attempt, f"the worker could not be started: {error}", side=SERVER)
+            self._left(run, attempt, f"the worker could not be started: {error}")
             return
         if self._is_at(run, attempt):
             run.worker = Worker.RUNNING
@@ -194,6 +196,7 @@ class Relays:
         id, place, now_s = run.task.id, told.position, self.live.clock.monotonic()
         progress = self.board.progress[id]
         more = told.bytes_in - (before.bytes_in if before is not None else 0)
+        self.live.tallies.relayed_in += max(0, more)
         self._progress(id, bytes_in=progress.bytes_in + max(0, more))
         if progress.is_flowing:  # else nobody has seen what comes from there
             now = self.live.clock.now()
@@ -201,12 +204,12 @@ class Relays:
         pace = self.board.paces.get(id, Pace())
         self.board.paces[id] = replace(pace, fetched_bytes=told.fetched_bytes, fetch_size_bytes=told.fetch_size_bytes)
         if told.error and told.error != run.worker_error:
-            self._fail(run, SOURCE, told.error)
+            self._fail(run, SERVER if told.error.startswith(OF_THE_DOOR) else SOURCE, told.error)
         run.worker_error = told.error
         if now_s - run.worker_since_s >= SOUND_S and not told.error:
             run.recover()
 
-    def _left(self, run: Run, attempt: int, why: str, *, side: str = SOURCE) -> None:
+    def _left(self, run: Run, attempt: int, why: str) -> None:
         """A worker is gone."""
         if not self._is_at(run, attempt):
             return
@@ -217,11 +220,12 @@ class Relays:
             run.drains_until_s = now_s + DRAIN_S
             return
         run.worker_due_s = now_s + run.pause_s(self._random())
-        if why != run.worker_error or not why:
-            side = side if self._is_connected else SERVER
-            self._fail(run, side, why or "the source came to its end", until_s=run.worker_due_s)
+        if why and why == run.worker_error:
+            self._wait(run, run.worker_due_s)  # it said so before it went
+        elif not why:
+            self._fail(run, SOURCE, "the source came to its end", until_s=run.worker_due_s)
         else:
-            self._wait(run, run.worker_due_s)
+            self._fail(run, SERVER, why, until_s=run.worker_due_s)
         self.step()
 
     def _dismiss(self, run: Run) -> None:
@@ -308,10 +312,13 @@ class Relays:
             self.board.paces[id] = replace(pace, rate_kbps=more_out * 8 / 1000 / (now_s - run.heard_s))
         if run.heard_s is None or now_s > run.heard_s:
             run.heard_s = now_s
+        # What a worker fetched is what it says itself.
+        more_in = 0 if run.needs_worker else more_in
+        self.live.tallies.relayed_in += more_in
+        self.live.tallies.relayed_out += more_out
         self._progress(
             id,
-            # What a worker fetched is what it says itself.
-            bytes_in=progress.bytes_in + (0 if run.needs_worker else more_in),
+            bytes_in=progress.bytes_in + more_in,
             bytes_out=progress.bytes_out + more_out,
             told_in=told.bytes_in,
             told_out=told.bytes_out,
@@ -359,6 +366,7 @@ class Relays:
     ) -> None:
         id, now = run.task.id, self.live.clock.now()
         progress = self.board.progress[id]
+        self.live.tallies.relay_failures.add(side)
         self._progress(
             id,
             is_flowing=False,
