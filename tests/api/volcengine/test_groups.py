@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.api.volcengine.front import OK, THEIRS, Answer, Front
-from tests.api.volcengine.test_relay_rules import INVALID, LIVE, NOT_FOUND, make
+from tests.api.volcengine.test_relays import INVALID, LIVE, NOT_FOUND, make
 
 MAKE, CHANGE = "CreatePullToPushGroup", "UpdatePullToPushGroup"
 DELETE, LIST = "DeletePullToPushGroup", "ListPullToPushGroup"
