@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Final
 
 import pytest
 from msgspec.structs import replace
@@ -66,17 +67,14 @@ def test_the_table_says_what_the_cloud_says() -> None:
 
 
 # The cloud's own table, and Delete from each state. Update and Relaunch are not in it.
-PUBLISHED: dict[tuple[TaskState | None, Trigger], set[TaskState | None]] = {
+PUBLISHED: Final[dict[tuple[TaskState | None, Trigger], set[TaskState | None]]] = {
     (None, Trigger.CREATE): {NOT_STARTED, IN_EFFECT, ENDED},
     (NOT_STARTED, Trigger.START_TIME): {IN_EFFECT},
     (IN_EFFECT, Trigger.END_TIME): {ENDED},
     (NOT_STARTED, Trigger.STOP): {STOPPED},
     (IN_EFFECT, Trigger.STOP): {STOPPED},
     (STOPPED, Trigger.RESTART): {NOT_STARTED, IN_EFFECT, ENDED},
-    (NOT_STARTED, Trigger.DELETE): {None},
-    (IN_EFFECT, Trigger.DELETE): {None},
-    (ENDED, Trigger.DELETE): {None},
-    (STOPPED, Trigger.DELETE): {None},
+    **{(state, Trigger.DELETE): {None} for state in TaskState},
 }
 
 
