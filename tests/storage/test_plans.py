@@ -126,6 +126,7 @@ async def test_a_sweep_finds_what_is_due_by_an_index(big: Path) -> None:
         for statement, plan in zip([s for s, _ in asked.statements], asked.plans(big), strict=True)
         if statement.startswith("DELETE")
     ]
-    assert len(deletes) == 4
-    assert all("SCAN" not in plan for plan in deletes), deletes
+    assert len(deletes) == 7
+    # There are as many pictures as tasks, at most, and of each its name alone is read.
+    assert all("SCAN" not in plan.replace("SCAN relay_pictures", "") for plan in deletes), deletes
     await store.close()

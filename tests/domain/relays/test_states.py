@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Final
 
 import pytest
 from msgspec.structs import replace
@@ -66,7 +67,7 @@ def test_the_table_says_what_the_cloud_says() -> None:
 
 
 # The cloud's own table, and Delete from each state. Update and Relaunch are not in it.
-PUBLISHED = {
+PUBLISHED: Final[dict[tuple[TaskState | None, Trigger], set[TaskState]]] = {
     (None, Trigger.CREATE): {NOT_STARTED, IN_EFFECT, ENDED},
     (NOT_STARTED, Trigger.START_TIME): {IN_EFFECT},
     (IN_EFFECT, Trigger.END_TIME): {ENDED},
