@@ -67,7 +67,7 @@ def test_the_table_says_what_the_cloud_says() -> None:
 
 
 # The cloud's own table, and Delete from each state. Update and Relaunch are not in it.
-PUBLISHED: Final[dict[tuple[TaskState | None, Trigger], set[TaskState]]] = {
+PUBLISHED: Final[dict[tuple[TaskState | None, Trigger], set[TaskState | None]]] = {
     (None, Trigger.CREATE): {NOT_STARTED, IN_EFFECT, ENDED},
     (NOT_STARTED, Trigger.START_TIME): {IN_EFFECT},
     (IN_EFFECT, Trigger.END_TIME): {ENDED},
