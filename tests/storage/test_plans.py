@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import re
 import asyncio
+import re
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -128,7 +128,8 @@ async def test_a_sweep_finds_what_is_due_by_an_index(big: Path) -> None:
         if statement.startswith("DELETE")
     ]
     assert len(deletes) == 7
-    # What belongs to a row that is gone is looked for in all of its table, which has as many as there are tasks, or callbacks.
+    # What belongs to a row that is gone is looked for in all of its table.
+    # Of that there are as many as tasks, or callbacks.
     orphans = re.compile("SCAN (relay_pictures|relay_progress|deliveries)")
     assert all("SCAN" not in orphans.sub("", plan) for plan in deletes), deletes
     await store.close()
