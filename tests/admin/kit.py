@@ -61,6 +61,8 @@ VHOST: Final = owners.Vhost(
     push_domains=[owners.Domain(id=1, name="push.demo.test")],
     pull_domains=[owners.Domain(id=2, name="pull.demo.test")],
     publish_auth="none",
+    record="mp4",
+    record_apps=["live"],
     configured=True,
 )
 

@@ -105,6 +105,10 @@ ASKED: list[tuple[str, Ask[Any]]] = [
             publish_auth="signed",
         ),
     ),
+    (
+        "vhosts add shop --record hls --record-one-file",
+        owners.AddVhost(name="shop", record="hls", record_one_file=True),
+    ),
     ("vhosts rm shop", owners.RemoveVhost(name="shop")),
     ("keys ls", owners.ListKeys()),
     (
@@ -227,6 +231,7 @@ def test_words_of_a_publisher_do_nothing_to_the_terminal(penstock: Commands, ser
         ),
         ("clock", msgspec.structs.replace(CLOCK, is_turnable=False), "--dev lets it be turned"),
         ("vhosts ls", ANSWERS["vhosts.ls"], "push.demo.test (1)"),
+        ("vhosts ls", ANSWERS["vhosts.ls"], "mp4 live"),
         (
             "vhosts add demo --publish-auth signed",
             msgspec.structs.replace(ANSWERS["vhosts.add"], publish_key="k-1"),

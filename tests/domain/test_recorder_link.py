@@ -195,9 +195,22 @@ async def test_files_of_an_engine_that_died_are_looked_into(control: Control, en
 async def test_a_file_that_cannot_be_read_is_lost_and_says_why(control: Control, engine: RecordingEngine) -> None:
     made = await recordings.start(control.live, ME, CAM)
     engine.begins(made.id)
-    engine.ends(made.id, facts=None, why="there is no such file")
+    await files_of(control, made.number)
+    await engine.leave()
+    successor = RecordingEngine(control, "engine-2")
+    await successor.hello()
+    assert await successor.next(Inspect) == Inspect(made.id, PATH)
+    successor.ends(made.id, facts=None, why="there is no such file")
     (file,) = await files_of(control, made.number)
     assert (file.is_lost, file.is_whole, file.why) == (True, False, "there is no such file")
+
+
+async def test_a_file_that_its_own_engine_could_not_write_never_was(control: Control, engine: RecordingEngine) -> None:
+    made = await recordings.start(control.live, ME, CAM)
+    for _ in range(3):
+        engine.begins(made.id)
+        engine.ends(made.id, facts=None, why="the disk is full")
+    assert await files_of(control, made.number) == []
 
 
 async def test_a_link_that_broke_has_no_file_of_its_own_engine_looked_into(

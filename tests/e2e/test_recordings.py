@@ -244,3 +244,24 @@ async def test_a_reload_records_what_is_on_air_and_records_it_no_more(
     assert row["recording"]["why"] == "the settings want it no more"
     assert row["files"][0]["is_whole"]
     assert publisher.running
+
+
+@pytest.mark.timeout(120)
+async def test_30_a_disk_without_room_fails_the_recording_says_so_and_costs_no_stream(
+    serve: Serve, ffmpeg: Ffmpeg, sample: Path
+) -> None:
+    # More than any disk of a test's has.
+    server = serve(accounts="[recording]\nmin_free_mib = 1048576")
+    publisher = await ffmpeg.publish(sample, server.rtmp_url("live/cam"), loop=True)
+    player = await ffmpeg.play(server.flv_url("live/cam"))
+    await done(server, "records", "start", "live/cam")
+    row = await until(server, 1, lambda row: row["recording"]["state"] == "failed", "it fails")
+    assert "free" in row["recording"]["error"]
+    assert row["recording"]["next_try"] is not None
+    listed = (await done(server, "records", "ls")).out
+    assert "failed" in listed
+    text = (await asyncio.to_thread(get, f"{server.watch_url}/metrics")).text
+    assert 'penstock_recordings{state="failed"} 1' in text
+    await player.until_got(seconds=3)
+    assert publisher.running
+    assert "is stopped: nothing came of it." in (await done(server, "records", "stop", "1")).out

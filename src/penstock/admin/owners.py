@@ -130,6 +130,8 @@ class Vhost(Struct, frozen=True, kw_only=True):
     push_domains: list[Domain]
     pull_domains: list[Domain]
     publish_auth: Literal["none", "signed"]
+    record: Literal["", "mp4", "flv", "hls"]  # what is always recorded as; "": nothing is
+    record_apps: list[str]  # []: every app
     configured: bool
 
 
@@ -175,6 +177,8 @@ class AddVhost(Ask[VhostAdded], frozen=True):
     apps: Apps = ("live",)
     publish_auth: Literal["none", "signed"] = "none"
     publish_key: SecretText | None = None
+    record: Literal["", "mp4", "flv", "hls"] = ""  # every stream, whenever it is on air
+    record_one_file: bool = False  # a publisher that comes back goes on in the same file
 
     def __repr__(self) -> str:
         return f"AddVhost({self.name!r}, {self.account!r})"

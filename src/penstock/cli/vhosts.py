@@ -30,7 +30,7 @@ def ls(
     if not answer.vhosts:
         print("There are no vhosts.")
         return
-    headings = ("VHOST", "ACCOUNT", "APPS", "PUSH DOMAINS", "PULL DOMAINS", "PUBLISH", "FROM")
+    headings = ("VHOST", "ACCOUNT", "APPS", "PUSH DOMAINS", "PULL DOMAINS", "PUBLISH", "RECORD", "FROM")
     rows = (
         (
             each.name,
@@ -39,6 +39,7 @@ def ls(
             _domains(each.push_domains),
             _domains(each.pull_domains),
             "signed" if each.publish_auth == "signed" else "anyone",
+            f"{each.record} {', '.join(each.record_apps)}".strip() or None,
             origin(each.configured),
         )
         for each in answer.vhosts
@@ -74,6 +75,14 @@ def add(
             allow_leading_hyphen=True,
         ),
     ] = None,
+    record: Annotated[
+        Literal["mp4", "flv", "hls"] | None,
+        Parameter(help="Record every stream of it, whenever one is on air.", show_default=False),
+    ] = None,
+    record_one_file: Annotated[
+        bool,
+        Parameter(help="A publisher that comes back goes on in the same file.", negative=(), show_default=False),
+    ] = False,
     common: Common = NO_CHOICES,
 ) -> None:
     """Make a vhost with its domains; it can be published to at once.
@@ -95,6 +104,8 @@ def add(
         apps=app,
         publish_auth=publish_auth,
         publish_key=read_secret(publish_key_file),
+        record=record or "",
+        record_one_file=record_one_file,
     )
     answer = common.server().ask(ask)
     if common.json:

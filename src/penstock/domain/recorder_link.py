@@ -185,9 +185,9 @@ class RecorderLink:
         wanted = live.recordings.of_id(told.id)
         if wanted is not None and wanted.path == told.path:
             wanted.forget_progress()
-        if told.facts is None:
+        if told.facts is None and (wanted is None or wanted.row.state != "failed"):
             log.warning("%s cannot be read: %s", told.path, told.why or "nobody knows why")
-        written = live.journal.put(partial(_write_end, told, live.clock.at(told.at)))
+        written = live.journal.put(partial(_write_end, told, live.clock.at(told.at), self._engine))
         self._note(written, told.number)
 
     def _remove_file(self, live: Live, told: FileRemoved) -> None:
@@ -262,11 +262,11 @@ async def _write_begin(told: FileBegan, at: datetime, engine: str, store: Record
         )
 
 
-async def _write_end(told: FileEnded, at: datetime, store: Records) -> None:
+async def _write_end(told: FileEnded, at: datetime, engine: str, store: Records) -> None:
     row = await store.recording_of(told.id)
     if row is None:
         return
-    end = FileEnd(recording=row.number, path=told.path, at=at, is_lost=told.facts is None, why=told.why)
+    end = FileEnd(recording=row.number, path=told.path, at=at, by=engine, is_lost=told.facts is None, why=told.why)
     if (facts := told.facts) is not None:
         end = msgspec.structs.replace(
             end,

@@ -261,7 +261,7 @@ async def show(live: Live, caller: Caller, number: int) -> Shown:
     row = await find(live, caller, number)
     await live.journal.written()
     files = [with_progress(live, row, file) for file in await live.store.files_of(number)]
-    there = [file for file in files if file.removed_at is None]
+    there = [file for file in files if file.removed_at is None and not file.is_lost]
     gaps = sum(len(file.gaps) for file in there)
     size, length = sum(file.size_bytes for file in there), sum(file.duration_ms for file in there)
     return Shown(row, FileSum(len(there), size, length, gaps), tuple(files))

@@ -106,11 +106,15 @@ class RecordedFile(Row, frozen=True, kw_only=True):
 
 
 class FileEnd(Row, frozen=True, kw_only=True):
-    """What is known of a file at its end. A second end changes nothing, unless the first one found it lost."""
+    """What is known of a file at its end. A second end changes nothing, unless the first one found it lost.
+
+    One that is lost by the word of the engine that wrote it (`by`) never was: its row goes.
+    """
 
     recording: int
     path: str
     at: datetime
+    by: str = ""
     size_bytes: int = 0
     duration_ms: int = 0
     video: str = ""

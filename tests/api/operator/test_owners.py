@@ -9,6 +9,7 @@ import pytest
 from penstock.admin import owners as verbs
 from penstock.errors import Conflict, InvalidField, NotFound
 from penstock.model import StreamId
+from penstock.storage.rows import RecordAlways
 from tests.api.operator.kit import office, publish
 
 
@@ -134,3 +135,13 @@ async def test_vhost_with_a_publisher_stays() -> None:
         await desk.live.store.admit_session(row_of(session))
         with pytest.raises(Conflict):
             await desk.ask(verbs.RemoveVhost(name="shop"))
+
+
+async def test_a_vhost_made_by_hand_may_record_always() -> None:
+    async with office() as desk:
+        await desk.ask(verbs.AddVhost(name="shop", account="1", record="flv", record_one_file=True))
+        assert desk.live.registry.vhosts["shop"].record == RecordAlways("flv", (), True)
+        shown = {each.name: each.record for each in (await desk.ask(verbs.ListVhosts())).vhosts}
+        assert (shown["shop"], shown["demo"]) == ("flv", "")
+        with pytest.raises(InvalidField, match="record_one_file"):
+            await desk.ask(verbs.AddVhost(name="other2", account="1", record_one_file=True))

@@ -181,7 +181,7 @@ def _listed(live: Live, ask: ListRecordingTasks | ListHistoryRecordTasks, page: 
 async def get_record_task(live: Live, caller: Caller, ask: GetRecordTask) -> GetRecordTaskResult:
     shown = await recordings.show(live, caller, ask.rec_id)
     row = shown.row
-    if not row.is_wanted and not shown.files:
+    if not row.is_wanted and all(file.is_lost for file in shown.files):
         raise NothingRecorded(f"recording {row.number} is over, and no file came of it")
     return GetRecordTaskResult(
         unique_name=row.stream.vhost,

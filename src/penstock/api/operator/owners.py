@@ -13,7 +13,7 @@ from penstock.api.operator.desk import Desk, account_of
 from penstock.domain import accounts
 from penstock.domain.live import Live
 from penstock.errors import Conflict, InvalidField
-from penstock.storage.rows import AccessKey, Account, Vhost
+from penstock.storage.rows import AccessKey, Account, RecordAlways, Vhost
 
 
 async def list_accounts(desk: Desk, _: verbs.ListAccounts) -> verbs.Accounts:
@@ -83,6 +83,7 @@ async def add_vhost(desk: Desk, ask: verbs.AddVhost) -> verbs.VhostAdded:
         apps=tuple(dict.fromkeys(ask.apps)),
         publish_auth=ask.publish_auth,
         publish_key=_publish_key(ask),
+        record=_record(ask),
     )
     await accounts.add_vhost(live, vhost, push_domains=ask.push_domains, pull_domains=ask.pull_domains)
     return verbs.VhostAdded(vhost=_vhost(live, vhost), publish_key=vhost.publish_key)
@@ -102,6 +103,12 @@ def _publish_key(ask: verbs.AddVhost) -> str:
     return ""
 
 
+def _record(ask: verbs.AddVhost) -> RecordAlways:
+    if ask.record_one_file and not ask.record:
+        raise InvalidField("record_one_file", True, "left out, unless `record` says what as")
+    return RecordAlways(ask.record, one_file=ask.record_one_file)
+
+
 def _vhost(live: Live, vhost: Vhost) -> verbs.Vhost:
     push, pull = (live.registry.domains(vhost.name, kind) for kind in ("push", "pull"))
     return verbs.Vhost(
@@ -111,6 +118,8 @@ def _vhost(live: Live, vhost: Vhost) -> verbs.Vhost:
         push_domains=[verbs.Domain(id=each.id, name=each.name) for each in push],
         pull_domains=[verbs.Domain(id=each.id, name=each.name) for each in pull],
         publish_auth=vhost.publish_auth,
+        record=vhost.record.container,
+        record_apps=list(vhost.record.apps),
         configured=vhost.configured,
     )
 

@@ -37,6 +37,10 @@ def end_file(connection: Connection, end: FileEnd) -> None:
         return
     values = msgspec.structs.asdict(end)
     values["ended_at"] = values.pop("at")
+    by = values.pop("by")
+    if before is not None and end.is_lost and by == before.engine:
+        connection.execute(files.delete().where(c.id == before.id))
+        return
     if before is None:
         # Its beginning was told to a store that failed.
         values |= {"session": "", "engine": "", "began_at": end.at, "removed_at": None}
@@ -71,7 +75,7 @@ def sum_files(connection: Connection, recordings: Sequence[int]) -> dict[int, Fi
             func.sum(c.duration_ms),
             func.sum(func.json_array_length(c.gaps)),
         )
-        .where(c.recording.in_(recordings), c.removed_at.is_(None))
+        .where(c.recording.in_(recordings), c.removed_at.is_(None), c.is_lost.is_(False))
         .group_by(c.recording)
     )
     return {row[0]: FileSum(*row[1:]) for row in connection.execute(statement)}
