@@ -1,8 +1,8 @@
 """Relays: what a task costs in the engine, in a worker, and in an `ffmpeg -c copy` of its own.
 
 All pull one stream of 2 Mbit/s, once a task, from a Penstock server, and push it by RTMP to nginx-rtmp, a name each.
-The engine and ffmpeg pull by HTTP-FLV, workers by HLS, as the engine leaves nothing else to them. Source, target and publisher
-have the load's core, what relays has the other.
+The engine and ffmpeg pull by HTTP-FLV, workers by HLS, as the engine leaves nothing else to them. Source, target and
+publisher have the load's core, what relays has the other.
 """
 
 from __future__ import annotations
