@@ -13,8 +13,9 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 
-from penstock.config import Config, load, parse_listen, settings
+from penstock.config import Config, load, settings
 from penstock.errors import ConfigError
+from penstock.forms import parse_listen
 from penstock.settings import Setting, read
 
 WORLD = """

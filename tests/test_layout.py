@@ -28,6 +28,7 @@ ORDER = (
     {"domain", "engine"},
     {"link"},
     {"admin", "clouds", "protocols", "storage", "analytics", "config", "tls", "net"},
+    {"forms"},
     {"model", "settings", "logs"},
     {"errors"},
     {""},

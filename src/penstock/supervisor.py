@@ -27,8 +27,9 @@ from msgspec import Struct
 
 from penstock.admin.contract import SOCKET_NAME
 from penstock.app.certificates import tls_context
-from penstock.config import Config, parse_listen
+from penstock.config import Config
 from penstock.errors import ConfigError
+from penstock.forms import parse_listen
 from penstock.link import socket as link_socket
 from penstock.logs import LogFormat
 from penstock.processes import DRAIN, REFUSED, Boot

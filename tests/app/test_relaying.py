@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import os
 import stat
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from penstock.app.relaying import RelayPlane
 from penstock.config import Config, Network
+from penstock.domain.caller import Caller
+from penstock.domain.relays import tasks
+from penstock.domain.relays.wishes import Wish
 from penstock.errors import ConfigError
 from penstock.link.relaying import RelayOrder, RelayState, RelayTold, StartRelay
 from penstock.model import SystemClock
+from penstock.net.guard import HTTP, RTMP
+from penstock.net.urls import parse_url
+from penstock.storage.relay_rows import Source
+from tests.engine.kit import key_body
 from tests.servers.house import House, until
 
 RELAY = "a" * 32
@@ -65,3 +73,29 @@ async def test_an_engine_that_ends_ends_its_relays(tmp_path: Path) -> None:
     house.engine.relaying.relays.obey(StartRelay(RelayOrder(RELAY, "rtmp://a.invalid/live/cam")))
     await house.close()
     assert len(house.engine.relaying.relays) == 0
+
+
+async def test_domains_of_ours_lead_to_our_own_door_whatever_they_resolve_to(tmp_path: Path) -> None:
+    house = await House.open(tmp_path)
+    await house.on_air("cam")
+    now = house.control.live.clock.now()
+    wish = Wish(
+        starts_at=now,
+        ends_at=now + timedelta(minutes=1),
+        kind="live",
+        sources=(Source("rtmp://PULL.demo.test/live/cam"),),
+        target="rtmps://push.demo.test/live/out",
+    )
+    await tasks.create(house.control.live, Caller(account="1", access_key=""), wish)
+    await house.arrived(len(key_body()), "out")
+    await house.close()
+
+
+@pytest.mark.parametrize("url", ["rtmp://push.demo.test:2935/live/out", "rtmp://elsewhere.invalid/live/out"])
+async def test_other_ports_and_names_are_other_servers(tmp_path: Path, url: str) -> None:
+    house = await House.open(tmp_path)
+    exchange = house.engine.relaying._exchange
+    assert exchange.own_door(parse_url("rtmp://push.demo.test/live/out", RTMP)) is not None
+    assert exchange.own_door(parse_url(url, RTMP)) is None
+    assert exchange.own_door(parse_url("http://pull.demo.test/live/out.flv", HTTP)) is None
+    await house.close()

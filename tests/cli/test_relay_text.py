@@ -115,7 +115,7 @@ def test_a_line_of_progress() -> None:
     [
         (replace(RELAY, plays=5), "file 2/2 at 1m 5s, round 3 of 5"),
         (with_truth(is_finished=True), "all played"),
-        (with_truth(fetched_bytes=25, fetch_size_bytes=100), "downloading 25 %"),
+        (with_truth(fetched_bytes=25, fetch_size_bytes=100), "file 2/2 at 1m 5s, round 3, downloading 25 % of 100 B"),
         (with_truth(fetched_bytes=100, fetch_size_bytes=100), "file 2/2 at 1m 5s, round 3"),
         (replace(RELAY, kind="live"), "1h 0m"),
         (replace(with_truth(position_ms=0), kind="live"), None),

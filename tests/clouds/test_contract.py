@@ -105,8 +105,15 @@ def test_make_takes_python_names_and_python_values() -> None:
             "end_time is a datetime; it must be a date and time with its zone",
         ),
         (Flow, {"domain_dir": []}, InvalidField, "domain_dir is a list; it must be a list of 1 to 20 items, each an"),
-        (Flow, {"domain_dir": [{"dir": []}]}, InvalidField, r"domain_dir\[0\] is a list; .* required field `domain`"),
-        (Flow, {"domain_dir": [{"domain": ""}]}, InvalidField, r"domain_dir\[0\].domain is a list; .*length >= 1"),
+        (Flow, {"domain_dir": [{"dir": []}]}, MissingField, r"domain_dir\[0\].domain is missing; it must be text, not"),
+        (Flow, {"domain_dir": [{"domain": "a", "dir": ["b"] * 3}]}, InvalidField, r"\[0\].dir is a list; .* at most 2"),
+        (
+            Flow,
+            {"domain_dir": [{"domain": "a", "dir": ["b", 5]}]},
+            WrongType,
+            r"domain_dir\[0\].dir\[1\] is 5; it must",
+        ),
+        (Flow, {"domain_dir": [{"domain": ""}]}, InvalidField, r"domain_dir\[0\].domain is ''; it must be text, not"),
         (Flow, {"domain_dir": [], "data_interval": "1h"}, InvalidField, "domain_dir"),
     ],
 )

@@ -171,5 +171,5 @@ class Script:
         self.length = len(self._at)
 
     def places(self, got: Sequence[Packet]) -> list[int]:
-        """The number of each picture in the file."""
-        return [self._at[packet.md5] for packet in track_of(got, "v")]
+        """The number of each picture in the file. Where a part begins inside of a GOP, its first ones are made anew."""
+        return [self._at[packet.md5] for packet in track_of(got, "v") if packet.md5 in self._at]

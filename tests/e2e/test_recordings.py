@@ -28,7 +28,6 @@ from tests.e2e.test_cli import done, penstock
 from tests.e2e.test_kingsoft_sdk import ACCOUNTS, KEY, OTHER_KEY, STREAM, Kls, no_proxies, url
 from tests.e2e.world import BACK_S
 from tests.engine.recording.kit import ffprobe_packets
-from tests.engine.recording.kit import packets as pyav_packets
 
 __all__ = ["no_proxies"]
 
@@ -199,7 +198,6 @@ async def test_an_app_records_always_whoever_is_killed_and_the_rows_say_what_is_
         # One whose publisher is back within a minute goes on.
         assert number in (0, listed["id"])
         number = listed["id"]
-        files = len((await shown(server, number))["files"])
         await until(server, number, of_length(1.5), f"it is recorded before {victim} is killed")
         await asyncio.sleep(dice.random())
         os.kill(server.child(victim), signal.SIGKILL)
@@ -215,12 +213,10 @@ async def test_an_app_records_always_whoever_is_killed_and_the_rows_say_what_is_
             row = await until(
                 server, number, lambda row: all(file["ended_at"] for file in row["files"]), "its file was looked into"
             )
-            left = row["files"][files - 1 if files else 0]
-            assert not left["is_whole"]
+            assert not row["files"][-1]["is_whole"]
         for file in row["files"]:
             path = server.data_dir / "recordings" / file["path"]
             got = ffprobe_packets(path)
-            assert got == pyav_packets(path) or is_run_of(source, got)
             assert is_run_of(source, got)
             assert rising(got)
             assert file["duration_s"] >= 1

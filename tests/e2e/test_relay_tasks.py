@@ -445,7 +445,7 @@ async def test_callbacks_come_in_order_signed_and_after_an_outage(
     receiver.down = True
     url = web.add("a.mp4", made(SHORT))
     id = await client.create(Type=1, CycleMode=-1, SrcAddrS=[url], CallbackURL=receiver.url, Title="新闻", **OWN)
-    await eventually(lambda: state_of(client), lambda state: state == "online", "media")
+    await own.wait_log(f"relay {id}: media reaches its target", WITHIN_S)
     await client.call("StopPullToPushTask", TaskId=id)
     await client.call("RestartPullToPushTask", TaskId=id)
     await client.call("DeletePullToPushTask", TaskId=id)

@@ -54,7 +54,7 @@ WRONG: dict[str, tuple[str | bytes, tuple[str, ...]]] = {
     ),
     "no vhost": ("[media]\n[[account]]\nid = '1'\n", ("no account has a vhost", "[[account.vhost]]")),
     "no certificate": (
-        '[api]\ntls_cert = "c.pem"\ntls_key = "k.pem"\n[media]\nrtmps_listen = "127.0.0.1:0"\n',
+        '[api]\ntls_cert = "c.pem"\ntls_key = "k.pem"\n[media]\nrtmps_listen = "127.0.0.1:0"\n[watch]\nlisten = ""\n',
         ("api.tls_cert", "c.pem", "No such file", "wanted a certificate"),
     ),
 }  # fmt: skip

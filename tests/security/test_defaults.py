@@ -8,8 +8,9 @@ import pytest
 from msgspec import structs
 
 from penstock.cli.welcome import is_loopback
-from penstock.config import Config, load, parse_listen
+from penstock.config import Config, load
 from penstock.domain.accounts import new_key
+from penstock.forms import parse_listen
 
 LISTENERS = [(section, name) for section in ("api", "media") for name in structs.asdict(getattr(Config(), section))]
 LISTENERS = [(section, name) for section, name in LISTENERS if name.endswith("listen")]

@@ -117,11 +117,15 @@ async def publishes(server: Server, secrets: Secrets) -> RtmpClient:
 
 async def plays(server: Server, secrets: Secrets) -> None:
     port = int(server.flv_url("").split(":")[2].partition("/")[0])
-    for name in ("nosuch.flv", "cam"):
+    for name in ("nosuch.flv", "cam/x"):
         client = await HttpClient.open(port)
         answer = await client.request(f"/live/{name}?{secrets.signed()}", host="pull.signed.test")
         secrets.look(f"the answer to {name}", f"{answer} {(await client.body())!r}")
         client.close()
+    client = await HttpClient.open(port)
+    answer, page = await client.get(f"/live/cam?{secrets.signed()}", host="pull.signed.test")
+    secrets.look("the page", f"{answer} {page!r}")
+    client.close()
 
 
 async def calls(server: Server, secrets: Secrets) -> str:

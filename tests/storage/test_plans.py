@@ -120,12 +120,16 @@ async def test_a_sweep_finds_what_is_due_by_an_index(big: Path) -> None:
     store = await SqlStore.open(big)
     asked = Asked(store)
     past = NOW - 60 * DAY
-    await store.sweep(Retention(ended_before=past, refused_before=past, explained_before=past))
+    await store.sweep(
+        Retention(
+            ended_before=past, refused_before=past, explained_before=past, relayed_before=past, noticed_before=past
+        )
+    )
     deletes = [
         plan
         for statement, plan in zip([s for s, _ in asked.statements], asked.plans(big), strict=True)
         if statement.startswith("DELETE")
     ]
-    assert len(deletes) == 4
+    assert len(deletes) == 5
     assert all("SCAN" not in plan for plan in deletes), deletes
     await store.close()

@@ -138,12 +138,17 @@ async def test_progress_is_kept_for_tasks_that_are_there(store: Store) -> None:
 
 
 async def test_a_picture_stays_while_a_task_has_it(store: Store) -> None:
-    await store.put_relay_picture("p1", b"\x89PNG one")
-    await store.put_relay_picture("p2", b"two")
-    await store.put_relay_picture("p1", b"another under its name")
-    await store.put_relay(relay("a", watermark=Watermark("p1", 0, 0, 0.1)))
-    await store.sweep(Retention(relayed_before=NOW))
-    assert await store.relay_picture("p1") == b"\x89PNG one"
+    for name, data in (("p1", b"one"), ("p2", b"two"), ("p1", b"another under its name")):
+        await store.put_relay_picture(name, data)
+    first = relay("a", watermark=Watermark("p1", 0, 0, 0.1))
+    await store.put_relay(first)
+    await store.put_relay(replace(first, id="b"))
+    await store.put_relay(replace(first, title="same picture"))
+    await store.remove_relay("b")
+    assert await store.relay_picture("p1") == b"one"
+    await store.put_relay(replace(first, watermark=Watermark("p2", 0, 0, 0.1)))
+    assert (await store.relay_picture("p1"), await store.relay_picture("p2")) == (None, b"two")
+    await store.remove_relay("a")
     assert await store.relay_picture("p2") is None
 
 

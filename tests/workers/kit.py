@@ -6,6 +6,7 @@ import asyncio
 import http.server
 import re
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -46,6 +47,7 @@ class Web:
         self.files: dict[str, bytes | Callable[[], bytes]] = {}
         self.asked: list[Asked] = []
         self.has_ranges = True
+        self.tells_size = True
         self.etag = '"one"'
         self.moved: dict[str, str] = {}  # path to Location
         self.breaks_after: list[int] = []  # bytes of each answer to come, before its connection breaks
@@ -79,7 +81,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             return
         data = found if isinstance(found, bytes) else found()
         match = re.fullmatch(r"bytes=(\d+)-(\d*)", wanted)
-        headers = {"ETag": web.etag}
+        headers = {"ETag": web.etag} if web.etag else {}
         is_same = self.headers.get("If-Range", web.etag) == web.etag
         if match is None or not web.has_ranges or not is_same:
             self._answer(200, headers, data)
@@ -94,7 +96,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body)))
+        if self.web.tells_size:
+            self.send_header("Content-Length", str(len(body)))
+        else:
+            self.send_header("Transfer-Encoding", "chunked")
+            body = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
         self.end_headers()
         limit = self.web.breaks_after.pop(0) if self.web.breaks_after and body else None
         try:
@@ -107,12 +113,20 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.close_connection = True
 
 
+class _Server(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that hangs up in the middle of an answer is usual here."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
+
 @contextmanager
 def serving() -> Iterator[Web]:
     """A web server on a free port, until the end of `with`."""
     handler = type("Handler", (_Handler,), {})
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    server.daemon_threads = True
+    server = _Server(("127.0.0.1", 0), handler)
     handler.web = web = Web(f"http://127.0.0.1:{server.server_port}")  # type: ignore[attr-defined]
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import threading
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -14,7 +15,9 @@ from penstock.errors import MediaError, NetworkRefused
 from penstock.link.relaying import Clip, Overlay, Position
 from penstock.model import Kind
 from penstock.protocols.flvbody import audio_body, video_body
-from tests.workers.kit import Made, Web, job, pictures_of, play, probe
+from penstock.workers.program import Program
+from penstock.workers.remote import Meter
+from tests.workers.kit import Made, Web, client, job, no_sleep, pictures_of, play, probe
 
 MakeSample = Callable[..., bytes]
 
@@ -263,6 +266,59 @@ def test_download_first_plays_from_the_cache_and_asks_once(web: Web, sample: Mak
     kept = list((tmp_path / "cache").iterdir())
     assert [path.read_bytes() for path in kept] == [data]
     assert made.steps(Kind.VIDEO) == {40}
+
+
+@pytest.mark.parametrize("container", ["flv", "mpegts", "matroska", "fragmented"])
+def test_file_of_unknown_size_is_played_as_it_comes(
+    web: Web, sample: MakeSample, tmp_path: Path, container: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    if container == "fragmented":
+        data = converted(sample(), tmp_path, "-c copy -movflags frag_keyframe+empty_moov -f mp4")
+    else:
+        data = sample(container=container)
+    web.has_ranges = web.tells_size = False
+    where = {"download_first": True, "cache": str(tmp_path / "cache"), "cache_bytes": 10_000_000}
+    made = play(job(web.add("a", data), **where), tmp_path)
+    assert len(made.times(Kind.VIDEO)) == 75
+    assert made.meter.fetch_size_bytes == 0
+    assert "played as it comes: its server does not tell its size" in caplog.text
+    assert not (tmp_path / "cache").exists()
+
+
+def test_file_that_is_too_large_for_the_cache_is_played_as_it_comes(
+    web: Web, sample: MakeSample, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    where = {"download_first": True, "cache": str(tmp_path / "cache"), "cache_bytes": 1000}
+    made = play(job(web.add("a", sample()), **where), tmp_path)
+    assert len(made.times(Kind.VIDEO)) == 75
+    assert "1000 may be kept" in caplog.text
+
+
+def test_mp4_with_its_index_at_the_end_must_be_reached_somehow(web: Web, sample: MakeSample, tmp_path: Path) -> None:
+    data = sample()
+    assert data.index(b"mdat") < data.index(b"moov")
+    web.has_ranges = web.tells_size = False
+    with pytest.raises(MediaError, match=r"without ranges, must be fetched whole; its server does not tell its size$"):
+        play(job(web.add("a", data)), tmp_path)
+    web.tells_size = True
+    with pytest.raises(MediaError, match=r"must be fetched whole; it has \d+ bytes; 1000 may be kept$"):
+        play(job(web.add("a", data), cache=str(tmp_path / "cache"), cache_bytes=1000), tmp_path)
+    first = converted(data, tmp_path, "-c copy -movflags faststart -f mp4")
+    made = play(job(web.add("a", first), cache=str(tmp_path / "cache"), cache_bytes=1000), tmp_path)
+    assert len(made.times(Kind.VIDEO)) == 75
+
+
+def test_next_file_is_downloaded_while_the_one_before_is_played(web: Web, sample: MakeSample, tmp_path: Path) -> None:
+    data, asked = sample(), threading.Event()
+    clips = [web.add("a", data), web.add("b", lambda: asked.set() or data)]  # type: ignore[func-returns-value]
+    where = {"download_first": True, "cache": str(tmp_path / "cache"), "cache_bytes": 10_000_000}
+    frames = Program(job(*clips, **where), client(), Meter(), no_sleep).frames()
+    assert next(frames).position.clip == 0
+    assert asked.wait(10)
+    times = [frame.dts_ms for frame in frames if frame.kind is Kind.VIDEO and not frame.is_header]
+    assert len(times) == 150
+    # Nothing is asked for ahead behind the last one.
+    assert {each.path for each in web.asked} == {"a", "b"}
 
 
 def test_errors_name_the_clip_and_no_url(web: Web, sample: MakeSample, tmp_path: Path) -> None:

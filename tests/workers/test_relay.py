@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from itertools import pairwise
@@ -16,9 +17,16 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from penstock.link.relaying import Clip, Overlay, RelayJob, WorkerTold
+from penstock.errors import MediaError
+from penstock.link.relaying import Clip, Overlay, Position, RelayJob, WorkerTold
+from penstock.model import SystemClock
 from penstock.protocols.flv import VIDEO, Tag, TagReader
 from penstock.protocols.flvbody import video_body
+from penstock.workers.door import Door
+from penstock.workers.frames import Frame
+from penstock.workers.pace import Buffer, Pace
+from penstock.workers.relay import SILENT_S, Sender, Told
+from penstock.workers.remote import Meter
 from penstock.workers.supervisor import Workers
 from tests.workers.kit import RELAY, CollectingDoor, Web, job, probe
 
@@ -220,6 +228,11 @@ async def test_frozen_worker_is_killed(web: Web, sample: MakeSample, door: Colle
 PARENT = """
 import asyncio, sys, msgspec
 from penstock.link.relaying import RelayJob
+from penstock.workers.door import Door
+from penstock.workers.frames import Frame
+from penstock.workers.pace import Buffer, Pace
+from penstock.workers.relay import SILENT_S, Sender, Told
+from penstock.workers.remote import Meter
 from penstock.workers.supervisor import Workers
 async def main():
     workers = Workers()
@@ -285,3 +298,29 @@ def test_no_job_is_told_by_the_exit_code() -> None:
     done = subprocess.run(command, input=b"{}\n", env=environ, capture_output=True, timeout=30, check=False)
     assert done.returncode == 2
     assert b"no job" in done.stderr
+
+
+class Silent(Buffer):
+    """No frame comes, though each look at it sees more bytes."""
+
+    def __init__(self, meter: Meter) -> None:
+        super().__init__()
+        self._meter = meter
+        self.looks = 0
+
+    def get(self, timeout_s: float) -> Frame | None:
+        self.looks += 1
+        self._meter.bytes_in += 1000
+        # The first file is downloaded meanwhile, which may take long.
+        self._meter.fetched_bytes, self._meter.fetch_size_bytes = min(self.looks, 1000), 1000
+        return None
+
+
+def test_source_of_bytes_without_a_frame_is_given_up_but_no_download(tmp_path: Path) -> None:
+    meter, stop = Meter(), threading.Event()
+    door = Door(str(tmp_path / "none"), RELAY, stop.wait, lambda _: None)
+    buffer = Silent(meter)
+    sender = Sender(buffer, Pace(SystemClock()), door, Told(meter, Position()), meter, stop)
+    with pytest.raises(MediaError, match=r"sent bytes for 300 s, and no frame"):
+        sender.run()
+    assert buffer.looks == 999 + SILENT_S

@@ -91,6 +91,18 @@ def test_broken_connection_without_ranges_begins_anew_and_passes_over_what_it_ha
         assert read_all(file) == DATA
 
 
+def test_what_has_no_end_and_no_state_is_not_taken_up(web: Web) -> None:
+    """A live stream: asked for again it would be another one."""
+    web.has_ranges = web.tells_size = False
+    web.etag = ""
+    web.breaks_after = [300_000]
+    file = RemoteFile(client(), web.add("a", DATA), Meter(), no_sleep)
+    assert not file.facts.can_go_on
+    with pytest.raises(PeerError):
+        read_all(file)
+    assert len(web.asked) == 1
+
+
 def test_file_that_changed_meanwhile_is_no_longer_read(web: Web) -> None:
     url = web.add("a", DATA)
     web.breaks_after = [1_000_000]

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import av
 import pytest
@@ -25,7 +24,7 @@ FRAME_S, SOUND_S = Fraction(1, 25), Fraction(1024, 48_000)
 
 
 def unit(at: Fraction, *, is_video: bool) -> Unit:
-    packet: Any = av.Packet(4)
+    packet = av.Packet(4)
     packet.time_base = BASE
     packet.dts = packet.pts = round(at / BASE)
     return Unit(packet, is_video, at, at, FRAME_S if is_video else SOUND_S, True)

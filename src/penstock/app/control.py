@@ -17,7 +17,7 @@ from penstock.app.doors import Doors
 from penstock.app.relays import RelayOffice
 from penstock.app.reloading import Reloaded, differences, reloaded
 from penstock.app.timers import every
-from penstock.config import Config, load, parse_listen
+from penstock.config import Config, load
 from penstock.domain import accounts, recording_schedule, records, retention
 from penstock.domain.audience import Audiences
 from penstock.domain.bantable import BanTable
@@ -28,10 +28,11 @@ from penstock.domain.journal import Journal
 from penstock.domain.live import Live, Rules
 from penstock.domain.recording_urls import KEY_NAME, FileUrls
 from penstock.domain.registry import Registry
-from penstock.domain.relays.running import Workers
+from penstock.domain.relays.crew import Workers
 from penstock.domain.sessions import Sessions
 from penstock.domain.usage import UsageLedger
 from penstock.errors import ConfigError, Conflict, PenstockError
+from penstock.forms import parse_listen
 from penstock.link import socket as link_socket
 from penstock.model import Clock, SystemClock
 from penstock.storage.sql import SqlStore

@@ -20,8 +20,9 @@ from penstock.domain.engines import EngineLink
 from penstock.domain.live import Live
 from penstock.domain.relays import running
 from penstock.domain.relays.board import Limits
+from penstock.domain.relays.crew import Workers
 from penstock.domain.relays.orders import Workshop
-from penstock.domain.relays.running import Relays, Workers
+from penstock.domain.relays.running import Relays
 from penstock.model import SystemClock
 from penstock.net.guard import Guard
 from penstock.net.http import AsyncGuardedClient, HttpPolicy, open_async_client

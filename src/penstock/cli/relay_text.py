@@ -80,10 +80,15 @@ def progress_line(relay: verbs.Relay, now: datetime) -> str:
 
 
 def place_text(relay: verbs.Relay) -> str | None:
-    """Where a task is: in which of its files, or how long its media is by now."""
+    """Where a task is: in which of its files, or how long its media is by now; and what it downloads ahead."""
+    place, download = _place(relay), _download(relay.truth)
+    if download is None:
+        return place
+    return f"{place}, {download}" if place and relay.truth.state == "running" else download
+
+
+def _place(relay: verbs.Relay) -> str | None:
     truth = relay.truth
-    if truth.fetch_size_bytes and truth.fetched_bytes < truth.fetch_size_bytes:
-        return f"downloading {100 * truth.fetched_bytes // truth.fetch_size_bytes} %"
     if relay.kind == "live":
         return tables.duration(truth.position_ms / 1000) if truth.position_ms else None
     if truth.is_finished:
@@ -91,6 +96,13 @@ def place_text(relay: verbs.Relay) -> str | None:
     plays = f" of {relay.plays}" if relay.plays is not None else ""
     at = tables.duration(truth.offset_s)
     return f"file {truth.clip + 1}/{len(relay.sources)} at {at}, round {truth.loop + 1}{plays}"
+
+
+def _download(truth: verbs.Truth) -> str | None:
+    if truth.fetched_bytes >= truth.fetch_size_bytes:
+        return None
+    share = 100 * truth.fetched_bytes // truth.fetch_size_bytes
+    return f"downloading {share} % of {tables.size(truth.fetch_size_bytes)}"
 
 
 def trouble_text(relay: verbs.Relay, now: datetime) -> str | None:

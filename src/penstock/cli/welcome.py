@@ -9,9 +9,10 @@ from typing import Final
 from msgspec import Struct
 
 from penstock import __version__
-from penstock.config import Config, Vhost, parse_listen
+from penstock.config import Config, Vhost
 from penstock.domain import publish_url
 from penstock.domain.accounts import CREDENTIALS
+from penstock.forms import parse_listen
 from penstock.model import StreamId
 from penstock.storage.rows import UrlSigning
 

@@ -153,17 +153,53 @@ def _explained(values: Mapping[str, Any], struct: type[Struct], names: Names, is
         try:
             msgspec.convert(msgspec.to_builtins(values[name]), member.type, strict=not is_text)
         except msgspec.ValidationError as error:
-            return _named(name, values[name], member.wanted, str(error))
+            return _named(name, values[name], member, str(error))
         except (TypeError, RecursionError):
             return WrongType(name, values[name], member.wanted)
     raise AssertionError(f"{struct.__name__}: no member is wrong alone; rules between members raise InvalidField")
 
 
-def _named(name: str, value: Any, wanted: str, message: str) -> InvalidField:
-    """Put the place inside of a list or object, which msgspec tells, behind the member's name."""
-    found = re.fullmatch(r"(?:Expected )?(.*) - at `\$([.\[].*)`", message)
-    kind = next((kind for words, kind in _KINDS.items() if words in message), InvalidField)
-    return kind(f"{name}{found[2]}", value, found[1]) if found else kind(name, value, wanted)
+def _named(name: str, value: Any, member: Member, message: str) -> InvalidField:
+    """Say what is wrong, and where: msgspec tells the place inside of a list or object behind `$`."""
+    said, _, path = message.partition(" - at `$")
+    path = path.removesuffix("`")
+    if missing := _MISSING.fullmatch(said):
+        path = f"{path}.{missing[1]}"
+    if not path:
+        return _kind(said)(name, value, member.wanted)
+    inner, node = _inside(msgspec.to_builtins(value), inspect.type_info(member.type), path)
+    if missing:
+        return MissingField(f"{name}{path}", describe(node))
+    return _kind(said)(f"{name}{path}", inner, describe(node))
+
+
+def _kind(said: str) -> type[InvalidField]:
+    return next((kind for words, kind in _KINDS.items() if words in said), InvalidField)
+
+
+_MISSING: Final = re.compile("Object missing required field `(.+)`")
+_STEP: Final = re.compile(r"\.([^.\[]+)|\[(\d+)\]")
+
+
+def _inside(value: Any, node: inspect.Type, path: str) -> tuple[Any, inspect.Type]:
+    """Follow a path like `[0].Category` into a value and its type."""
+    for name, index in _STEP.findall(path):
+        node = _bare(node)
+        if isinstance(node, inspect.StructType):
+            node = next(field.type for field in node.fields if field.encode_name == name)
+            value = value.get(name)
+        elif isinstance(node, inspect.ListType | inspect.VarTupleType):
+            node, value = node.item_type, value[int(index)]
+    return value, node
+
+
+def _bare(node: inspect.Type) -> inspect.Type:
+    """A type without its marks, and without None beside it."""
+    if isinstance(node, inspect.Metadata):
+        return _bare(node.type)
+    if isinstance(node, inspect.UnionType):
+        return next((_bare(each) for each in node.types if not isinstance(each, inspect.NoneType)), node)
+    return node
 
 
 # What msgspec says of a value that is not even of the right kind.

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from penstock import config as settings
+from penstock import forms
 from penstock.domain import enforcement
 from penstock.domain.live import Live
 from penstock.errors import ConfigError, InvalidField, NotFound
@@ -243,6 +244,6 @@ def _name(field: str, text: str) -> str:
 
 def _domain(text: str) -> str:
     try:
-        return settings.host_name(text)
+        return forms.host_name(text)
     except ValueError:
         raise InvalidField("domain", text, "a host name or an address without port, in ASCII") from None

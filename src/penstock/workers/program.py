@@ -118,10 +118,20 @@ class Program:
         try:
             with contextlib.ExitStack() as held:
                 for stretch in self._opened(clip.url, start, end, held):
+                    self._fetch_next(at)
                     yield from self._lay(stretch, at)
                     stretch.source.close()
         except (MediaError, PeerError, NetworkRefused) as error:
             raise type(error)(f"clip {number + 1}: {error}") from error
+
+    def _fetch_next(self, at: Position) -> None:
+        """Have the next clip's file downloaded while this one is played."""
+        if not self._job.download_first or self._job.live:
+            return
+        is_last = at.clip + 1 == len(self._job.clips)
+        if is_last and self._job.loops is not None and at.loop + 1 >= self._job.loops:
+            return
+        self._cache.fetch_ahead(self._job.clips[0 if is_last else at.clip + 1].url)
 
     def _lay(self, stretch: Stretch, at: Position) -> Iterator[Placed]:
         zero, source = stretch.zero, stretch.source
@@ -145,21 +155,34 @@ class Program:
             return
         local: Readable = file
         can_seek = file.seekable()
-        # Without ranges an index at the end of a file cannot be reached.
-        if not self._job.live and (self._job.download_first or (form == sniff.MOV and not can_seek)):
-            whole = self._whole(url)
-            if whole is not None:
-                file.close()
-                local, can_seek = held.enter_context(whole), True
+        if not self._job.live and (whole := self._whole(file, form)) is not None:
+            file.close()
+            local, can_seek = held.enter_context(whole), True
         yield file_stretch(Input(local, form), start, end, can_seek=can_seek)
 
-    def _whole(self, url: str) -> contextlib.AbstractContextManager[Readable] | None:
-        try:
-            return self._cache.fetch(url)
-        except (TooLarge, OSError) as error:
-            # No place for it is no reason not to play it.
-            log.warning("not downloaded first: %s", error)
+    def _whole(self, file: RemoteFile, form: str) -> contextlib.AbstractContextManager[Readable] | None:
+        """Return a file fetched whole, if it is to be and can be; None to read it as it comes.
+
+        Raises:
+            MediaError, PeerError, NetworkRefused: it can be read in no way.
+        """
+        # Without ranges an index at the end of a file cannot be reached.
+        needs_it = form == sniff.MOV and not file.seekable()
+        if not needs_it and not self._job.download_first:
             return None
+        why = self._cache.why_not(file.facts)
+        if not why:
+            try:
+                return self._cache.fetch(file.url)
+            except (TooLarge, OSError) as error:
+                why = str(error)
+        if needs_it and not sniff.has_index_first(file.peek(sniff.PEEK)):
+            raise MediaError(
+                f"an MP4 with its index behind its media, on a server without ranges, must be fetched whole; {why}"
+            )
+        # No place for it is no reason not to play it.
+        log.warning("a file is not downloaded first, but played as it comes: %s", why)
+        return None
 
 
 def _all_of(file: RemoteFile) -> bytes:

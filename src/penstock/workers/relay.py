@@ -17,6 +17,7 @@ import signal
 import sys
 import threading
 import time
+from functools import partial
 from typing import Final
 
 import av.logging
@@ -49,6 +50,8 @@ TELL_EVERY_S: Final = 1.0
 TICK_S: Final = 0.02
 # Neither a frame nor a byte for so long: the demuxer is stuck, and no error will come of it.
 STUCK_S: Final = 90.0
+# No frame for so long, though bytes come that are not downloaded first: what is played has no such place.
+SILENT_S: Final = 300.0
 STOP_GRACE_S: Final = 1.0
 HTTP: Final = HttpPolicy(connect_timeout_s=10, head_timeout_s=20, read_timeout_s=15, max_connections=8)
 
@@ -122,15 +125,21 @@ class Sender:
                 due.append(frame)
 
     def _next(self) -> Frame | None:
-        seen, waited_s = self._meter.bytes_in, 0.0
+        seen, waited_s, silent_s = self._meter.bytes_in, 0.0, 0.0
         while not self._stop.is_set():
             if (frame := self._buffer.get(TELL_EVERY_S)) is not None:
                 return frame
-            waited_s += TELL_EVERY_S
+            waited_s, silent_s = waited_s + TELL_EVERY_S, silent_s + TELL_EVERY_S
             if self._meter.bytes_in != seen:
                 seen, waited_s = self._meter.bytes_in, 0.0
+            if self._meter.is_fetching:
+                silent_s = 0.0
             if waited_s >= STUCK_S:
                 raise MediaError(f"nothing came of the source for {STUCK_S:g} s")
+            if silent_s >= SILENT_S:
+                raise MediaError(
+                    f"the source sent bytes for {SILENT_S:g} s, and no frame to play; a live stream needs a live task"
+                )
         return None
 
     def _hand_over(self, due: list[Frame]) -> None:
@@ -155,7 +164,7 @@ def run(job: RelayJob, stop: threading.Event, clock: Clock, ca_file: str | None 
         sender.run()
     except (MediaError, PeerError, NetworkRefused, ConfigError) as error:
         told.error, code = str(error), EXIT_SOURCE
-        log.warning("relay %s: %s", job.id, error)
+        log.warning("%s", error)
     except MemoryError:
         told.error, code = "the memory that a relay may take is not enough for this source", EXIT_MEMORY
     else:
@@ -195,6 +204,11 @@ def _stop_at_eof(stop: threading.Event) -> None:
     stop.set()
 
 
+def _named(relay: str, record: logging.LogRecord) -> bool:
+    record.msg = f"relay {relay}: {record.msg}"
+    return True
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m penstock.workers.relay")
     parser.add_argument("--parent", type=int, required=True)
@@ -215,6 +229,7 @@ def main() -> None:
     except msgspec.MsgspecError as error:
         log.error("no job: %s", error)
         os._exit(EXIT_NO_JOB)
+    log.addFilter(partial(_named, job.id))
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     threading.Thread(target=_stop_at_eof, args=(stop,), name="stdin", daemon=True).start()

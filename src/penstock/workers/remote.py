@@ -35,12 +35,22 @@ class Gone(MediaError):
 
 
 class Meter:
-    """Bytes that came over the network. One thread adds at a time to each of its numbers."""
+    """Bytes that came over the network, by any thread; and how far a download is, of which there is one at a time."""
 
     def __init__(self) -> None:
         self.bytes_in = 0
+        self._adding = threading.Lock()
         self.fetched_bytes = 0
         self.fetch_size_bytes = 0
+
+    def add(self, count: int) -> None:
+        with self._adding:
+            self.bytes_in += count
+
+    @property
+    def is_fetching(self) -> bool:
+        """True while a file is downloaded before it is played."""
+        return self.fetched_bytes < self.fetch_size_bytes
 
 
 class Facts(Struct, frozen=True):
@@ -49,6 +59,11 @@ class Facts(Struct, frozen=True):
     size: int | None
     validator: str  # for If-Range: a strong ETag, or the time of the last change
     takes_ranges: bool
+
+    @property
+    def can_go_on(self) -> bool:
+        """True if an answer that broke may be asked for again from there."""
+        return self.takes_ranges or self.size is not None or bool(self.validator)
 
     def is_same(self, other: Facts) -> bool:
         # A server that stops telling one of them tells nothing by that.
@@ -201,7 +216,8 @@ class _Stretch:
             except PeerError:
                 if self.end > before:
                     waits = pauses()
-                if not waits:
+                # What has no end and no state cannot be taken up: it would be another stream by then.
+                if not waits or (self.end and not self._file.facts.can_go_on):
                     raise
                 self._file.sleep(waits.pop(0))
 
@@ -228,7 +244,7 @@ class _Stretch:
             if self.is_closed:
                 return False
             self.data += part
-            self._file.meter.bytes_in += len(part)
+            self._file.meter.add(len(part))
             self._file.changed.notify_all()
             return True
 

@@ -14,6 +14,7 @@ HLS: Final = "hls"
 MOV, FLV, MATROSKA, MPEGTS = "mov", "flv", "matroska", "mpegts"
 
 _BOXES: Final = frozenset((b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"moof", b"styp", b"sidx", b"pnot"))
+_AHEAD: Final = frozenset((b"ftyp", b"free", b"skip", b"wide", b"styp", b"pnot"))  # and may come ahead of an index
 _EBML: Final = b"\x1a\x45\xdf\xa3"
 _TS_SYNC: Final = 0x47
 _TS_SIZES: Final = ((188, 0), (192, 4), (204, 0))  # of a packet, and where in it the sync byte is
@@ -36,6 +37,18 @@ def sniff(head: bytes) -> str:
     if any(_is_ts(head, size, sync) for size, sync in _TS_SIZES):
         return MPEGTS
     raise MediaError(f"the file opens {head[:16].hex()!r}; wanted MP4, FLV, Matroska, MPEG-TS or an HLS playlist")
+
+
+def has_index_first(head: bytes) -> bool:
+    """True if an MP4 that begins with `head` can be read from front to back: its index, or a fragment, comes first."""
+    at = 0
+    while len(box := head[at : at + 8]) == 8:
+        if box[4:] in (b"moov", b"moof", b"sidx"):
+            return True
+        if box[4:] not in _AHEAD or (size := int.from_bytes(box[:4], "big")) < 8:
+            return False
+        at += size
+    return False
 
 
 def is_packed_audio(head: bytes) -> bool:

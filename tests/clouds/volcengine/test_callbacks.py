@@ -76,7 +76,7 @@ def test_a_signature_is_the_md5_of_key_and_end_ten_minutes_ahead() -> None:
     ("target", "parts"),
     [
         ("rtmp://a.test/live/s", ["a.test", "live", "s"]),
-        ("rtmps://a.test:443/live/inst/s", ["a.test", "live", "inst/s"]),
+        ("rtmps://a.test:443/live/inst/s", ["a.test", "live/inst", "s"]),
         ("rtmp://[2606:4700::1]:1935/live/s", ["2606:4700::1", "live", "s"]),
         ("rtmp://a.test", ["a.test", "", ""]),
     ],

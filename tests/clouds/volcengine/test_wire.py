@@ -318,9 +318,26 @@ PAGE = {"PageNum": 1, "PageSize": 10}
 CLOSED = {**PAGE, "EndTimeFrom": "2026-03-01T00:00:00Z", "EndTimeTo": "2026-03-01T00:00:00Z"}
 LIST = "DescribeLiveStreamInfoByPage"
 ENDED = "DescribeClosedStreamInfoByPage"
+STATE = "DescribeLiveStreamState"
 TASK = {"Type": 0, "StartTime": 1, "EndTime": 2, "SrcAddr": "rtmp://a/b/c", "DstAddr": "rtmp://d/e/f"}
 FILES = {**TASK, "Type": 1, "CycleMode": 1, "SrcAddrS": ["http://a/b.mp4", "http://a/c.mp4"]}
-MAKE = "CreatePullToPushTask"
+MARK = {"Picture": "x", "RelativePosX": 0, "RelativePosY": 0, "Ratio": 0.1}
+MAKE, CHANGE = "CreatePullToPushTask", "UpdatePullToPushTask"
+GROUP, GROUPS = "CreatePullToPushGroup", "ListPullToPushGroup"
+AGAIN = ("RestartPullToPushTask", "ContinuePullToPushTask", "RelaunchPullToPushTask")
+
+
+def vod(number: int) -> dict[str, Any]:
+    return {"VodSrcAddrs": [{"SrcAddr": "http://a/b"}] * number}
+
+
+VOD = vod(1)
+
+
+def tagged(tag: object) -> HttpRequest:
+    return post({"Name": "g", "ProjectName": "p", "Tags": [tag]}, GROUP)
+
+
 INVALID, BIND, FORMAT = "InvalidParam", "InvalidParam.BindError", "InvalidParam.Format"
 FAULTS: list[tuple[str, HttpRequest, type[PenstockError], str, str]] = [
     ("nothing at all", post(b""), MissingField, "App is missing", INVALID),
@@ -340,20 +357,26 @@ FAULTS: list[tuple[str, HttpRequest, type[PenstockError], str, str]] = [
     ("text for a number", post({**PAGE, "PageNum": "1"}, "ListPullToPushGroup"), WrongType, "PageNum is '1'", BIND),
     ("a number for a name", post({**STREAM, "App": 5}), WrongType, "App is 5", BIND),
     ("a list for a name", post({**STREAM, "App": ["a"]}), WrongType, "App is a list", BIND),
-    ("a blank in a name", post({**STREAM, "Stream": "a b"}), WrongFormat, "Stream is 'a b'", FORMAT),
-    ("a line feed behind a name", post({**STREAM, "Stream": "s1\n"}), WrongFormat, "Stream is", FORMAT),
-    ("31 letters of an app", post({**STREAM, "App": "a" * 31}), WrongFormat, "App is", FORMAT),
-    ("101 letters of a stream", post({**STREAM, "Stream": "s" * 101}), WrongFormat, "Stream is", FORMAT),
-    ("31 letters in a filter", get({**PAGE, "App": "a" * 31}, LIST), WrongFormat, "App is", FORMAT),
+    ("a blank in a name", post({**STREAM, "Stream": "a b"}), InvalidField, "Stream is 'a b'", INVALID),
+    ("a line feed behind a name", post({**STREAM, "Stream": "s1\n"}), InvalidField, "Stream is", INVALID),
+    ("31 letters of an app", post({**STREAM, "App": "a" * 31}), InvalidField, "App is", INVALID),
+    ("101 letters of a stream", post({**STREAM, "Stream": "s" * 101}), InvalidField, "Stream is", INVALID),
+    ("31 letters in a filter", get({**PAGE, "App": "a" * 31}, LIST), InvalidField, "App is", INVALID),
+    # Of all pages one lists a code of its own for what does not look as it must.
+    ("a blank, to resume", post({**STREAM, "Stream": "a b"}, "ResumeStream"), WrongFormat, "Stream is", FORMAT),
+    ("31 letters, to resume", post({**STREAM, "App": "a" * 31}, "ResumeStream"), WrongFormat, "App is", FORMAT),
+    ("101 letters, to resume", post({**STREAM, "Stream": "s" * 101}, "ResumeStream"), WrongFormat, "Str", FORMAT),
+    ("a blank, to kill", post({**STREAM, "App": "a b"}, "KillStream"), InvalidField, "App is 'a b'", INVALID),
+    ("a blank, for a state", get({**STREAM, "App": "a b"}, STATE), InvalidField, "App is 'a b'", INVALID),
     ("no such type", get({**PAGE, "StreamType": "all"}, LIST), InvalidField, "one of 'origin', 'trans'", INVALID),
     ("no such source", get({**PAGE, "SourceType": "pull"}, LIST), InvalidField, "one of 'push', 'relay'", INVALID),
     ("no such order", get({**CLOSED, "Sort": "up"}, ENDED), InvalidField, "one of 'asc', 'desc'", INVALID),
     ("no such match", get({**PAGE, "QueryType": "like"}, LIST), InvalidField, "one of 'fuzzy', 'strict'", INVALID),
     ("no times", get(PAGE, ENDED), MissingField, "EndTimeFrom is missing", INVALID),
-    ("Unix seconds", get({**CLOSED, "EndTimeTo": "1772366400"}, ENDED), WrongFormat, "EndTimeTo is", FORMAT),
+    ("Unix seconds", get({**CLOSED, "EndTimeTo": "1772366400"}, ENDED), InvalidField, "EndTimeTo is", INVALID),
     ("Unix seconds in JSON", post({**STREAM, "EndTime": 1772366400}), WrongType, "EndTime is", BIND),
-    ("no zone", get({**CLOSED, "EndTimeTo": "2026-03-01T12:00:00"}, ENDED), WrongFormat, "with its zone", FORMAT),
-    ("no such day", post({**STREAM, "EndTime": "2026-02-30T00:00:00Z"}), WrongFormat, "EndTime is", FORMAT),
+    ("no zone", get({**CLOSED, "EndTimeTo": "2026-03-01T12:00:00"}, ENDED), InvalidField, "with its zone", INVALID),
+    ("no such day", post({**STREAM, "EndTime": "2026-02-30T00:00:00Z"}), InvalidField, "EndTime is", INVALID),
     (
         "an end before its beginning",
         get({**CLOSED, "EndTimeTo": "2026-02-28T23:59:59Z"}, ENDED),
@@ -375,8 +398,8 @@ FAULTS: list[tuple[str, HttpRequest, type[PenstockError], str, str]] = [
     ("a time in RFC 3339", post({**TASK, "EndTime": "2026-03-01T12:00:00Z"}, MAKE), WrongType, "EndTime", BIND),
     ("half a second", post({**TASK, "EndTime": 1.5}, MAKE), WrongType, "EndTime is 1.5", BIND),
     ("type 2", post({**TASK, "Type": 2}, MAKE), InvalidField, "one of 0, 1", INVALID),
-    ("a blank in a title", post({**TASK, "Title": "a b"}, MAKE), WrongFormat, "Title is", FORMAT),
-    ("21 letters of a title", post({**TASK, "Title": "测" * 21}, MAKE), WrongFormat, "Title is", FORMAT),
+    ("a blank in a title", post({**TASK, "Title": "a b"}, MAKE), InvalidField, "Title is", INVALID),
+    ("21 letters of a title", post({**TASK, "Title": "测" * 21}, MAKE), InvalidField, "Title is", INVALID),
     ("a long callback", post({**TASK, "CallbackURL": "h" * 2001}, MAKE), InvalidField, "CallbackURL is", INVALID),
     ("no live source", post({**TASK, "SrcAddr": ""}, MAKE), MissingField, "SrcAddr is missing", INVALID),
     ("a long source", post({**TASK, "SrcAddr": "r" * 1001}, MAKE), InvalidField, "SrcAddr is", INVALID),
@@ -418,22 +441,131 @@ FAULTS: list[tuple[str, HttpRequest, type[PenstockError], str, str]] = [
     (
         "a file without its address",
         post({**FILES, "SrcAddrS": [], "VodSrcAddrs": [{"StartOffset": 5}]}, MAKE),
-        InvalidField,
-        r"VodSrcAddrs\[0\] is",
+        MissingField,
+        r"VodSrcAddrs\[0\].SrcAddr is missing; it must be text of 1 to 1000 characters",
         INVALID,
     ),
     ("no loops", post({**FILES, "CycleMode": None}, MAKE), MissingField, "CycleMode is missing", INVALID),
     ("loops below -1", post({**FILES, "CycleMode": -2}, MAKE), InvalidField, "CycleMode is -2", INVALID),
     ("the sample's strategy", post({**FILES, "ContinueStrategy": 9}, MAKE), InvalidField, "Strategy is 9", INVALID),
     ("half a download", post({**FILES, "PreDownload": 2}, MAKE), InvalidField, "PreDownload is 2", INVALID),
-    ("half a watermark", post({**TASK, "Watermark": {"Picture": "x"}}, MAKE), InvalidField, "Watermark", INVALID),
+    ("half a watermark", post({**TASK, "Watermark": {"Picture": "x"}}, MAKE), MissingField, "Watermark.R", INVALID),
+    ("nothing of a watermark", post({**TASK, "Watermark": {}}, MAKE), MissingField, "Watermark.Picture is", INVALID),
+    ("text for a watermark", post({**TASK, "Watermark": "x"}, MAKE), WrongType, "Watermark is 'x'", BIND),
     (
         "a watermark outside",
         post({**TASK, "Watermark": {"Picture": "x", "RelativePosX": 1, "RelativePosY": 0, "Ratio": 1}}, MAKE),
         InvalidField,
-        "Watermark.RelativePosX is",
+        "Watermark.RelativePosX is 1; it must be a number of at least 0 and below 1",
         INVALID,
     ),
+    *(
+        (
+            f"{name} {value}",
+            post({**TASK, "Watermark": {**MARK, name: value}}, MAKE),
+            InvalidField,
+            f"Watermark.{name}",
+            INVALID,
+        )
+        for name, value in (
+            ("RelativePosX", -0.01),
+            ("RelativePosY", 1.0),
+            ("RelativePosY", -0.01),
+            ("Ratio", 0),
+            ("Ratio", 1.01),
+        )
+    ),
+    *(
+        (
+            f"no {name} of a watermark",
+            post({**TASK, "Watermark": rest}, MAKE),
+            MissingField,
+            f"Watermark.{name}",
+            INVALID,
+        )
+        for name in ("Picture", "RelativePosX", "RelativePosY", "Ratio")
+        for rest in ({other: value for other, value in MARK.items() if other != name},)
+    ),
+    *(
+        (f"no {name}", post({**TASK, name: None}, MAKE), MissingField, f"{name} is missing", INVALID)
+        for name in ("Type", "StartTime", "EndTime")
+    ),
+    *(
+        (f"no {name} to update", post({**TASK, "TaskId": "t", name: None}, CHANGE), MissingField, f"{name} is", INVALID)
+        for name in ("TaskId", "Type", "StartTime", "EndTime")
+    ),
+    ("8 days, to update", post({**TASK, "TaskId": "t", "EndTime": 604_802}, CHANGE), InvalidField, "7 d", INVALID),
+    ("an end before 1970", post({**TASK, "StartTime": -1}, MAKE), InvalidField, "StartTime is -1", INVALID),
+    (
+        "offsets beside files",
+        post({**FILES, "SrcAddrS": [], "OffsetS": [1], **VOD}, MAKE),
+        InvalidField,
+        "Off",
+        INVALID,
+    ),
+    ("31 pieces", post({**FILES, "SrcAddrS": [], **vod(31)}, MAKE), InvalidField, "VodSrcAddrs is", INVALID),
+    (
+        "a long piece",
+        post({**FILES, "SrcAddrS": [], "VodSrcAddrs": [{"SrcAddr": "f" * 1001}]}, MAKE),
+        InvalidField,
+        r"VodSrcAddrs\[0\].SrcAddr is 'f",
+        INVALID,
+    ),
+    (
+        "a piece before its file",
+        post({**FILES, "SrcAddrS": [], "VodSrcAddrs": [{"SrcAddr": "a", "StartOffset": -0.5}]}, MAKE),
+        InvalidField,
+        r"VodSrcAddrs\[0\].StartOffset is -0.5",
+        INVALID,
+    ),
+    ("a long file", post({**FILES, "SrcAddrS": ["f" * 1001]}, MAKE), InvalidField, r"SrcAddrS\[0\] is 'f", INVALID),
+    ("played -1 times", post({**FILES, "PlayTimes": -1}, MAKE), InvalidField, "PlayTimes is -1", INVALID),
+    ("a negative start", post({**FILES, "Offset": -1}, MAKE), InvalidField, "Offset is -1", INVALID),
+    ("21 letters of a group", post({**TASK, "GroupName": "g" * 21}, MAKE), InvalidField, "GroupName is", INVALID),
+    *(
+        (f"{action} of nothing", post({}, action), MissingField, "TaskId is missing", INVALID)
+        for action in (*AGAIN, "StopPullToPushTask", "DeletePullToPushTask")
+    ),
+    *(
+        (f"{action} in a long group", post({"TaskId": "t", "GroupName": "g" * 21}, action), InvalidField, "Gr", INVALID)
+        for action in (*AGAIN, "StopPullToPushTask", "DeletePullToPushTask")
+    ),
+    ("a long group, in a list", get({"GroupName": "g" * 21}, "ListPullToPushTask"), InvalidField, "Gro", INVALID),
+    ("page 0 of tasks", get({"Page": 0}, "ListPullToPushTask"), InvalidField, "Page is '0'", INVALID),
+    ("0 tasks", get({"Size": 0}, "ListPullToPushTask"), InvalidField, "Size is '0'", INVALID),
+    ("21 letters of a new group", post({"Name": "g" * 21, "ProjectName": "p"}, GROUP), InvalidField, "Name", INVALID),
+    ("a group without a project", post({"Name": "g"}, GROUP), MissingField, "ProjectName is missing", INVALID),
+    *(
+        (f"{action} of no group", post({}, action), MissingField, "Name is missing", INVALID)
+        for action in (GROUP, "UpdatePullToPushGroup", "DeletePullToPushGroup")
+    ),
+    *(
+        (f"{action} of a long group", post({"Name": "g" * 21}, action), InvalidField, "Name is", INVALID)
+        for action in ("UpdatePullToPushGroup", "DeletePullToPushGroup")
+    ),
+    (
+        "a tag without a value",
+        tagged({"Key": "k"}),
+        MissingField,
+        r"Tags\[0\].Value is missing; it must be text",
+        INVALID,
+    ),
+    ("a tag without a key", tagged({"Value": "v"}), MissingField, r"Tags\[0\].Key is missing", INVALID),
+    ("an empty key", tagged({"Key": "", "Value": "v"}), InvalidField, r"Tags\[0\].Key is ''", INVALID),
+    (
+        "a tag of its own kind",
+        tagged({"Key": "k", "Value": "v", "Category": "custom"}),
+        InvalidField,
+        r"Tags\[0\].Category is 'custom'; it must be one of 'Custom', 'System'",
+        INVALID,
+    ),
+    ("a tag in words", tagged("k"), WrongType, r"Tags\[0\] is 'k'; it must be an object with Key, Value", BIND),
+    ("no page of groups", post({"PageSize": 1}, GROUPS), MissingField, "PageNum is missing", INVALID),
+    ("no size of groups", post({"PageNum": 1}, GROUPS), MissingField, "PageSize is missing", INVALID),
+    ("page 0 of groups", post({**PAGE, "PageNum": 0}, GROUPS), InvalidField, "PageNum is 0", INVALID),
+    ("0 groups", post({**PAGE, "PageSize": 0}, GROUPS), InvalidField, "PageSize is 0", INVALID),
+    ("1,001 groups", post({**PAGE, "PageSize": 1001}, GROUPS), InvalidField, "PageSize is 1001", INVALID),
+    ("status 2", post({**PAGE, "StatusList": [0, 2]}, GROUPS), InvalidField, r"StatusList\[1\] is 2", INVALID),
     (
         "a group without a name",
         post({"Name": "", "ProjectName": "p"}, "CreatePullToPushGroup"),
@@ -444,9 +576,9 @@ FAULTS: list[tuple[str, HttpRequest, type[PenstockError], str, str]] = [
     (
         "a blank in a group",
         post({"Name": "a b", "ProjectName": "p"}, "CreatePullToPushGroup"),
-        WrongFormat,
+        InvalidField,
         "N",
-        FORMAT,
+        INVALID,
     ),
     ("page 1,001", post({**PAGE, "PageNum": 1001}, "ListPullToPushGroup"), InvalidField, "from 1 to 1000", INVALID),
     ("501 tasks", get({"Size": 501}, "ListPullToPushTask"), InvalidField, "from 1 to 500", INVALID),
@@ -487,6 +619,10 @@ def test_fault_of_a_parameter(request_: HttpRequest, error: type[Exception], wor
     [
         {**TASK, "EndTime": 604_801, "Title": "测" * 20, "CallbackURL": "h" * 2000, "SrcAddr": "r" * 1000},
         {**FILES, "SrcAddrS": ["f" * 1000] * 30, "OffsetS": [0.5] * 30, "CycleMode": -1},
+        {**FILES, "SrcAddrS": [], "VodSrcAddrs": [{"SrcAddr": "f" * 1000, "StartOffset": 0, "EndOffset": 0.1}] * 30},
+        {**FILES, "SrcAddrS": [], "VodSrcAddrs": [{"SrcAddr": "f", "StartOffset": None, "EndOffset": None}]},
+        {**FILES, "SrcAddrS": [], **VOD, "Offset": 5, "PlayTimes": None},
+        {**TASK, "GroupName": "g" * 20, "Title": "a", "StartTime": 0, "EndTime": 1, "CallbackURL": ""},
         # What does not count may be anything of its type.
         {**TASK, "CycleMode": -9, "PreDownload": 7, "ContinueStrategy": 9, "OffsetS": [1.0]},
         {**TASK, "Domain": "d", "App": "a/b", "Stream": "s" * 101},
@@ -498,6 +634,35 @@ def test_fault_of_a_parameter(request_: HttpRequest, error: type[Exception], wor
 def test_task_at_its_limits_passes(body: dict[str, Any]) -> None:
     for action, more in ((MAKE, {}), ("UpdatePullToPushTask", {"TaskId": "t"})):
         assert decoded(post(body | more, action))
+
+
+@pytest.mark.parametrize(
+    ("request_", "made"),
+    [
+        (
+            post({"Name": "测" * 20, "ProjectName": "p", "Tags": [{"Key": "k", "Value": "", "Category": None}]}, GROUP),
+            relays.CreatePullToPushGroup.make(name="测" * 20, project_name="p", tags=[{"Key": "k", "Value": ""}]),
+        ),
+        (post({"Name": "g", "ProjectName": "p", "Tags": []}, GROUP), relays.CreatePullToPushGroup("g", "p")),
+        (
+            post({"Name": "a b", "Tags": [{"Key": "k", "Value": "v", "Category": "System"}]}, "UpdatePullToPushGroup"),
+            relays.UpdatePullToPushGroup("a b", [relays.Tag(key="k", value="v", category="System")]),
+        ),
+        (post({"PageNum": 1000, "PageSize": 1000, "StatusList": []}, GROUPS), relays.ListPullToPushGroup(1000, 1000)),
+        (
+            get({"Page": "", "Size": "", "GroupName": ""}, "ListPullToPushTask"),
+            relays.ListPullToPushTask("", "", 1, 20),
+        ),
+        (
+            get({"Size": 500, "GroupName": "g" * 20}, "ListPullToPushTask"),
+            relays.ListPullToPushTask("g" * 20, "", 1, 500),
+        ),
+        (get({"Size": 1}, "ListPullToPushTask"), relays.ListPullToPushTask(size=1)),
+        (get({"PageNum": 1, "PageSize": 1000}, LIST), streams.DescribeLiveStreamInfoByPage(1, 1000)),
+    ],
+)
+def test_limits_and_defaults_of_what_is_listed(request_: HttpRequest, made: Operation[Any]) -> None:
+    assert decoded(request_) == made
 
 
 @pytest.mark.parametrize(("app", "stream"), [("a" * 30, "s" * 100), ("0.-_", "9.-_"), (".", "..")])

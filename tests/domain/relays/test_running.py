@@ -9,12 +9,14 @@ import pytest
 from msgspec.structs import replace
 
 from penstock.domain.engines import EngineLink
+from penstock.domain.live import Live
 from penstock.domain.relays import tasks
 from penstock.domain.relays.board import Limits
+from penstock.domain.relays.orders import order_of
 from penstock.domain.relays.wishes import Wish
 from penstock.link.messages import AnyMessage
-from penstock.link.relaying import Clip, Position, RelayState, StartRelay, StopRelay
-from penstock.storage.relay_rows import Source
+from penstock.link.relaying import Clip, Position, RelayOrder, RelayState, StartRelay, StopRelay
+from penstock.storage.relay_rows import RelayTask, Source
 from tests.clock import START
 from tests.domain.relays import kit
 from tests.domain.relays.kit import CALLBACK, FILES, HOUR, ME, SOURCE, TARGET, FakeEngine, Plant, files, settle, wish
@@ -305,6 +307,16 @@ async def test_a_worker_that_died_is_started_again_where_it_was(plant: Plant) ->
     progress = plant.progress(id)
     assert (progress.error, progress.error_side, progress.failures) == ("killed by signal 9", "server", 1)
     assert await plant.events(id) == ["start", "error"]
+
+
+async def test_a_download_is_told_until_its_worker_is_gone(plant: Plant) -> None:
+    _, id = await playing(plant, files())
+    plant.workers.tell(id, fetched_bytes=300, fetch_size_bytes=1000)
+    pace = plant.live.relays.paces[id]
+    assert (pace.fetched_bytes, pace.fetch_size_bytes) == (300, 1000)
+    plant.workers.leave(id, "killed by signal 9")
+    pace = plant.live.relays.paces[id]
+    assert (pace.fetched_bytes, pace.fetch_size_bytes) == (0, 0)
 
 
 async def test_a_late_task_goes_on_where_it_would_be(plant: Plant) -> None:
@@ -632,3 +644,20 @@ async def test_a_target_of_our_own_is_signed_where_it_has_to_be(plant: Plant) ->
     assert target.startswith("rtmp://push.demo.test/live/c?wsSecret=")
     theirs = await plant.make(wish(target="rtmp://push.other.test/live/c"))
     assert engine.orders[theirs].target == "rtmp://push.other.test/live/c"
+
+
+async def test_a_fault_of_our_own_in_one_task_keeps_no_other_from_running(
+    plant: Plant, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    engine = await plant.engine()
+
+    def faulty(live: Live, task: RelayTask) -> RelayOrder:
+        if task.title == "bad":
+            raise ZeroDivisionError
+        return order_of(live, task)
+
+    monkeypatch.setattr("penstock.domain.relays.running.order_of", faulty)
+    bad = await plant.make(wish(title="bad"))
+    good = await plant.make(wish())
+    assert list(engine.orders) == [good]
+    assert f"a fault of our own in relay {bad}" in caplog.text

@@ -10,7 +10,7 @@ import pytest
 from penstock.domain.live import Live
 from penstock.domain.relays import wishes
 from penstock.domain.relays.wishes import Overlay
-from penstock.errors import InvalidField, MissingField, NotFound, UnknownDomain
+from penstock.errors import Denied, InvalidField, MissingField, NotFound, UnknownDomain
 from penstock.net.guard import Guard
 from penstock.storage.relay_rows import Source
 from tests.clock import START
@@ -91,6 +91,12 @@ def test_private_addresses_are_refused_at_once(live: Live, host: str) -> None:
         assert refused.value.field == field
 
 
+@pytest.mark.parametrize("source", ["rtmp://source.test", "rtmp://source.test/live", "rtmps://source.test/live/?k=1"])
+def test_an_rtmp_source_has_an_app_and_a_stream(live: Live, source: str) -> None:
+    with pytest.raises(InvalidField, match=r"sources is .* lacks an app or a stream"):
+        check(live, sources=(Source(source),))
+
+
 def test_what_the_operator_opened_may_be_reached(live: Live) -> None:
     live.guard = Guard(["127.0.0.0/8"])
     assert check(live, sources=(Source("http://127.0.0.1/a.flv"),), target="rtmp://127.0.0.1/live/b")
@@ -169,7 +175,19 @@ def test_a_target_is_rtmp(live: Live, target: str) -> None:
     assert check(live, target=target) == target
 
 
-@pytest.mark.parametrize("target", ["http://target.test/live/b", "rtmp:/target.test", "srt://target.test:1"])
+@pytest.mark.parametrize(
+    "target",
+    [
+        "http://target.test/live/b",
+        "rtmp:/target.test",
+        "srt://target.test:1",
+        # Whom nobody could push to.
+        "rtmp://target.test",
+        "rtmp://target.test/live",
+        "rtmp://target.test/live/",
+        "rtmps://target.test//b?k=1",
+    ],
+)
 def test_any_other_target_is_refused(live: Live, target: str) -> None:
     with pytest.raises(InvalidField, match="target is"):
         check(live, target=target)
@@ -198,7 +216,7 @@ def test_a_domain_is_a_push_domain_of_the_account(live: Live, domain: str) -> No
 
 
 def test_app_and_stream_are_names_of_the_vhost(live: Live) -> None:
-    with pytest.raises(InvalidField, match="app is 'vod'"):
+    with pytest.raises(Denied, match="vhost demo has no app 'vod'; it has live, studio"):
         check(live, **OWN | {"app": "vod"})
     assert check(live, **OWN | {"stream": "a" * 100})
     for stream in ("a" * 101, "a/b", "..", "a b", "直播"):

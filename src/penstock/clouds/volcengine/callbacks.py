@@ -113,8 +113,8 @@ def sign(key: str, until: int) -> str:
 
 
 def _parts(target: str) -> tuple[str, str, str]:
-    """Host, app and stream of a push address."""
+    """Host, app and stream of a push address, as whoever pushes reads them: the stream is the last word."""
     place, _, path = target.partition("://")[2].partition("/")
-    app, _, stream = path.partition("/")
+    app, _, stream = path.strip("/").rpartition("/")
     host = place.partition("]")[0].removeprefix("[") if place.startswith("[") else place.partition(":")[0]
     return host, app, stream

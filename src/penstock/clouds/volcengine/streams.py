@@ -32,7 +32,16 @@ from penstock.clouds.volcengine.words import (
     Stream,
     Vhost,
 )
-from penstock.errors import InvalidField, MissingField, NotBanned, NotOnAir, PenstockError, UnknownDomain, UnknownVhost
+from penstock.errors import (
+    InvalidField,
+    MissingField,
+    NotBanned,
+    NotOnAir,
+    PenstockError,
+    UnknownDomain,
+    UnknownVhost,
+    WrongFormat,
+)
 
 # Names that do not belong to the caller.
 _PLACE: Final = (UnknownVhost, UnknownDomain)
@@ -223,7 +232,7 @@ class ResumeStreamResult(Result):
 class ResumeStream(Operation[ResumeStreamResult], frozen=True, rename="pascal"):
     """Lift a stream's ban, whichever of its names it was made under."""
 
-    about = _change("ResumeStream", NotBanned)
+    about = _change("ResumeStream", NotBanned, WrongFormat)
 
     app: App
     stream: Stream

@@ -34,6 +34,7 @@ from penstock.clouds.reading import read_object, read_query
 from penstock.clouds.volcengine import checks, codes, relays, signing, streams
 from penstock.errors import (
     ApiError,
+    InvalidField,
     MalformedRequest,
     MissingOperation,
     PenstockError,
@@ -206,7 +207,17 @@ def decode_request(request: HttpRequest, operation: type[Operation[Any]] | None 
             raise UnknownField(name, f"in the {'query of a GET' if is_text else 'JSON body of a POST'}")
         if values.get(name) not in ("", None, []):
             given[name] = _readable(member, values[name], is_text)
-    return Asked(members.convert(given, operation, is_text=is_text))
+    return Asked(_made(given, operation, is_text))
+
+
+def _made(given: dict[str, Any], operation: type[Operation[Any]], is_text: bool) -> Operation[Any]:
+    try:
+        return members.convert(given, operation, is_text=is_text)
+    except WrongFormat as error:
+        if WrongFormat in operation.about.errors:
+            raise
+        # Elsewhere the cloud's pages have no code of its own for it.
+        raise InvalidField(error.field, error.value, error.wanted) from error
 
 
 _WHOLE: Final = re.compile(r"([+-]?\d+)\.0*", re.ASCII)
@@ -223,18 +234,21 @@ def _readable(member: Member, value: Any, is_text: bool) -> Any:
         return found[1] if found else value
     if member.wanted.startswith("a date") and value.lstrip("+-").replace(".", "").isdigit():
         # msgspec would take a number for Unix seconds.
-        raise WrongFormat(member.wire_name, value, member.wanted)
+        raise InvalidField(member.wire_name, value, member.wanted)
     return value
 
 
 def _whole(value: Any, depth: int = _DEPTH) -> Any:
-    """Return JSON with each float that is a whole number as one: the cloud's own models have floats for integers."""
+    """Return JSON with each float that is a whole number as one: the cloud's own models have floats for integers.
+
+    What is null inside of an object is left out, as it is at the top.
+    """
     if isinstance(value, float):
         return int(value) if value.is_integer() and abs(value) <= _MAX_EXACT else value
     if isinstance(value, list) and depth:
         return [_whole(each, depth - 1) for each in value]
     if isinstance(value, dict) and depth:
-        return {name: _whole(each, depth - 1) for name, each in value.items()}
+        return {name: _whole(each, depth - 1) for name, each in value.items() if each is not None}
     return value
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-from enum import Enum
 from typing import Final
 
 from penstock.link.relaying import RelayOrder, WorkerTold
@@ -22,12 +20,6 @@ TELL_AGAIN_S: Final = 60.0
 UNKNOWN: Final = -1
 
 
-class Worker(Enum):
-    NONE = "none"
-    STARTING = "starting"
-    RUNNING = "running"
-
-
 class Run:
     """Times are of the real, monotonic clock."""
 
@@ -37,9 +29,6 @@ class Run:
         self.is_ordered = False  # an engine that is connected has the order
         self.order_due_s = 0.0
         self.needs_worker = not order.source
-        self.worker = Worker.NONE
-        self.starting: asyncio.Task[None] | None = None
-        self.attempt = 0  # of the worker: what an older one says is not heard
         self.worker_due_s = 0.0
         self.worker_since_s = 0.0
         self.worker_told: WorkerTold | None = None

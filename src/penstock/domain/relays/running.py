@@ -19,10 +19,11 @@ from msgspec.structs import replace
 
 from penstock.domain.live import Live
 from penstock.domain.relays.board import Pace
+from penstock.domain.relays.crew import Crew, Workers
 from penstock.domain.relays.notices import Event, notice_of
 from penstock.domain.relays.orders import Workshop, job_of, order_of
 from penstock.domain.relays.places import loops_of, resumed
-from penstock.domain.relays.run import DRAIN_S, SOUND_S, UNKNOWN, Run, Worker
+from penstock.domain.relays.run import DRAIN_S, SOUND_S, UNKNOWN, Run
 from penstock.domain.relays.states import ENDED, IN_EFFECT, state_of
 from penstock.domain.relays.tasks import describe, host_of, pushed
 from penstock.link.relaying import Position, RelayJob, RelayOrder, RelayState, RelayTold, WorkerTold
@@ -46,19 +47,6 @@ class RelayEngine(Protocol):
     def stop_relay(self, id: str) -> None: ...
 
 
-class Workers(Protocol):
-    """Processes around libav."""
-
-    async def start(self, job: RelayJob, on_told: Callable[[WorkerTold], None], on_exit: Callable[[str], None]) -> None:
-        """Start one; `on_exit` is called once, with why it ended, or "" when it was done."""
-
-    async def stop(self, id: str) -> None:
-        """End one; returns when it is gone."""
-
-    async def close(self) -> None:
-        """End all."""
-
-
 class Relays:
     """The loop. `step` is a round; what engine and workers tell comes between."""
 
@@ -68,12 +56,11 @@ class Relays:
         self.live = live
         self.board = live.relays
         self._engine = engine
-        self._workers = workers
+        self._crew = Crew(workers, self.step)
         self._workshop = workshop
         self._random = random
         self._runs: dict[str, Run] = {}
         self._is_connected = False
-        self._ending: dict[str, asyncio.Task[None]] = {}  # workers on their way out
         self._changed: set[str] = set()  # tasks whose progress is not written down
         self._noted_s = live.clock.monotonic()
         self._seen_at = live.clock.now()
@@ -97,7 +84,10 @@ class Relays:
             self._work(self._load_again())  # tasks that were over are not, any more
         self._seen_at = now
         for task in list(self.board.tasks.values()):
-            self._look_at(task, now)
+            try:
+                self._look_at(task, now)
+            except Exception:
+                log.exception("a fault of our own in relay %s", task.id)  # which keeps no other from running
         for id in [id for id in self._runs if id not in self.board.tasks]:
             self._end(self._runs[id])
         if self.live.clock.monotonic() - self._noted_s >= NOTE_S:
@@ -131,12 +121,12 @@ class Relays:
         if run.drains_until_s is not None and now_s >= run.drains_until_s:
             self._finish(run)
             return
-        if not self._is_connected or run.task.id in self._ending:
+        if not self._is_connected or self._crew.is_leaving(run.task.id):
             return
         if not run.is_ordered and now_s >= run.order_due_s:
             run.is_ordered = True
             self._engine.start_relay(run.order)
-        wants_worker = run.needs_worker and run.worker is Worker.NONE and run.drains_until_s is None
+        wants_worker = run.needs_worker and not self._crew.has(run.task.id) and run.drains_until_s is None
         if wants_worker and now_s >= run.worker_due_s:
             self._hire(run, now_s)
 
@@ -152,8 +142,7 @@ class Relays:
 
     def _hire(self, run: Run, now_s: float) -> None:
         most = self.board.limits.workers
-        at_work = sum(each.worker is not Worker.NONE for each in self._runs.values())
-        if at_work + len(self._ending) >= most:
+        if len(self._crew) >= most:
             if not run.is_late:
                 run.is_late = True
                 self._fail(run, SERVER, f"all {most} workers are at work (relay.max_workers); it waits for one")
@@ -164,34 +153,17 @@ class Relays:
         if loops is not None and start.loop >= loops:
             self._finish(run)
             return
-        run.is_late, run.worker, run.worker_since_s = False, Worker.STARTING, now_s
+        run.is_late, run.worker_since_s = False, now_s
         run.worker_told, run.worker_error = None, ""
-        run.attempt += 1
-        run.starting = self._work(self._start_worker(run, run.attempt, start))
+        told, left = partial(self._worker_told, run), partial(self._worker_left, run)
+        self._crew.hire(run.task.id, partial(self._job, run.task, start), told, left)
 
-    async def _start_worker(self, run: Run, attempt: int, start: Position) -> None:
-        mark = run.task.watermark
-        try:
-            picture = await self.live.store.relay_picture(mark.picture) if mark is not None else None
-            if not self._is_at(run, attempt):
-                return
-            job = job_of(run.task, self._workshop, start, picture)
-            await self._workers.start(job, partial(self._worker_told, run, attempt), partial(self._left, run, attempt))
-        except Exception as error:
-            log.exception("relay %s: its worker could not be started", run.task.id)
-            self._left(run, attempt, f"the worker could not be started: {error}")
-            return
-        if self._is_at(run, attempt):
-            run.worker = Worker.RUNNING
+    async def _job(self, task: RelayTask, start: Position) -> RelayJob:
+        mark = task.watermark
+        picture = await self.live.store.relay_picture(mark.picture) if mark is not None else None
+        return job_of(task, self._workshop, start, picture)
 
-    def _is_at(self, run: Run, attempt: int) -> bool:
-        """True while what this attempt's worker says is of interest."""
-        is_its = self._runs.get(run.task.id) is run and run.attempt == attempt and run.worker is not Worker.NONE
-        return is_its and not self._is_closed
-
-    def _worker_told(self, run: Run, attempt: int, told: WorkerTold) -> None:
-        if not self._is_at(run, attempt):
-            return
+    def _worker_told(self, run: Run, told: WorkerTold) -> None:
         before, run.worker_told = run.worker_told, told
         id, place, now_s = run.task.id, told.position, self.live.clock.monotonic()
         progress = self.board.progress[id]
@@ -209,11 +181,8 @@ class Relays:
         if now_s - run.worker_since_s >= SOUND_S and not told.error:
             run.recover()
 
-    def _left(self, run: Run, attempt: int, why: str) -> None:
-        """A worker is gone."""
-        if not self._is_at(run, attempt):
-            return
-        run.worker = Worker.NONE
+    def _worker_left(self, run: Run, why: str) -> None:
+        self._forget_download(run.task.id)
         now_s = self.live.clock.monotonic()
         if not why and run.worker_told is not None and run.worker_told.is_finished and run.task.kind == "files":
             # What it handed over last is still on its way; the engine tells when it is through.
@@ -228,24 +197,14 @@ class Relays:
             self._fail(run, SERVER, why, until_s=run.worker_due_s)
         self.step()
 
-    def _dismiss(self, run: Run) -> None:
-        """End its worker, if it has one; the next one waits until it is gone."""
-        if run.worker is Worker.NONE:
-            return
-        run.worker = Worker.NONE
-        id = run.task.id
-        task = self._ending[id] = asyncio.create_task(self._stop_worker(id, run.starting))
-        task.add_done_callback(partial(self._dismissed, id))
+    def _dismiss(self, id: str) -> None:
+        self._forget_download(id)
+        self._crew.dismiss(id)
 
-    async def _stop_worker(self, id: str, starting: asyncio.Task[None] | None) -> None:
-        if starting is not None:
-            await asyncio.wait([starting])
-        await self._workers.stop(id)
-
-    def _dismissed(self, id: str, task: asyncio.Task[None]) -> None:
-        self._ending.pop(id, None)
-        self._done(task)
-        self.step()
+    def _forget_download(self, id: str) -> None:
+        """Nobody downloads any more."""
+        if (pace := self.board.paces.get(id)) is not None:
+            self.board.paces[id] = replace(pace, fetched_bytes=0, fetch_size_bytes=0)
 
     # The engine
 
@@ -272,7 +231,7 @@ class Relays:
         for run in self._runs.values():
             run.is_ordered = False
             self._fail(run, SERVER, "the engine was lost")
-            self._dismiss(run)
+            self._dismiss(run.task.id)
 
     def told(self, told: RelayTold) -> None:
         """What the engine says of one relay."""
@@ -352,7 +311,7 @@ class Relays:
         """Files wait for their target: they go on when it is tried again, where their task's rule says."""
         if run.drains_until_s is not None:
             return
-        self._dismiss(run)
+        self._dismiss(run.task.id)
         wait_s = run.pause_s(self._random())
         if next_try_at is not None:
             # What is played while nobody takes it is lost. The engine calls once there is something for it.
@@ -409,7 +368,7 @@ class Relays:
     def _end(self, run: Run) -> None:
         """What it pushes stops; where it was is written down."""
         id = run.task.id
-        self._dismiss(run)
+        self._dismiss(id)
         del self._runs[id]
         if run.is_ordered and self._is_connected:
             self._engine.stop_relay(id)
@@ -441,11 +400,10 @@ class Relays:
 
     # Tasks of the loop's own
 
-    def _work(self, action: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def _work(self, action: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(action)
         self._tasks.add(task)
         task.add_done_callback(self._done)
-        return task
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
@@ -456,8 +414,8 @@ class Relays:
         """End all workers, and write down where they were; what the engine does by itself goes on."""
         self._is_closed = True
         self.board.wake = lambda: None
-        await self._workers.close()
-        for task in (*self._tasks, *self._ending.values()):
+        await self._crew.close()
+        for task in self._tasks:
             task.cancel()
         self.note()
 

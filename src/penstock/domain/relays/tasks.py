@@ -31,7 +31,7 @@ async def create(live: Live, caller: Caller, wish: Wish) -> RelayTask:
     """Make a task, which begins by itself when its time has come.
 
     Raises:
-        MissingField, InvalidField, UnknownDomain: the wish breaks a rule (`wishes.check`).
+        MissingField, InvalidField, UnknownDomain, Denied: the wish breaks a rule (`wishes.check`).
         NotFound: there is no such group.
         TooManyTasks: there are as many tasks as may be.
     """
@@ -72,7 +72,7 @@ async def update(live: Live, caller: Caller, id: str, wish: Wish) -> RelayTask:
 
     Raises:
         NotFound, Denied: as for `find`.
-        MissingField, InvalidField, UnknownDomain: the wish breaks a rule (`wishes.check`).
+        MissingField, InvalidField, UnknownDomain, Denied: the wish breaks a rule (`wishes.check`).
         TooManyTasks: there are as many tasks as may be, and this one was over.
     """
     groups.require_named(caller, wish.group)

@@ -15,11 +15,11 @@ from typing import Final
 from msgspec import Struct
 
 from penstock.domain.live import Live
-from penstock.domain.registry import require_app
-from penstock.errors import InvalidField, MissingField, NetworkRefused, UnknownDomain
+from penstock.errors import Denied, InvalidField, MissingField, NetworkRefused, RtmpError, UnknownDomain
 from penstock.model import is_name
 from penstock.net.guard import HTTP, RTMP
 from penstock.net.urls import Url
+from penstock.protocols.rtmp.client import place_of
 from penstock.storage.relay_rows import RelayKind, Source, Watermark
 
 log = logging.getLogger("penstock.relays")
@@ -82,6 +82,7 @@ def check(live: Live, account: str, wish: Wish) -> str:
     Raises:
         MissingField, InvalidField: a value is missing, or breaks a rule.
         UnknownDomain: the target's domain is none of the account's push domains.
+        Denied: its vhost has no such app.
     """
     if wish.title and not is_title(wish.title):
         raise InvalidField("title", wish.title, f"{TITLE_WANTED}; or empty")
@@ -102,14 +103,18 @@ def checked_url(live: Live, field: str, text: str, schemes: tuple[str, ...], lon
     """A URL as far as it can be checked before anybody connects.
 
     Raises:
-        InvalidField: it is too long, none of these schemes, or of an address that may not be reached.
+        InvalidField: it is too long, none of these schemes, of an address that may not be reached, or RTMP without
+            an app or a stream.
     """
     if len(text) > longest:
         raise InvalidField(field, f"{text[:40]}... ({len(text)} characters)", f"at most {longest} characters")
     try:
-        return live.guard.check_url(text, schemes)
-    except NetworkRefused as error:
+        url = live.guard.check_url(text, schemes)
+        if url.scheme in RTMP:
+            place_of(url.scheme, url.place, url.path, url.query)
+    except (NetworkRefused, RtmpError) as error:
         raise InvalidField(field, text.partition("?")[0], f"a URL that may be reached: {error}") from None
+    return url
 
 
 def _check_window(wish: Wish) -> None:
@@ -179,7 +184,8 @@ def _target(live: Live, account: str, wish: Wish) -> str:
         there = "a push domain of the account; for other servers give the whole target"
         raise UnknownDomain(f"account {account} has no push domain {wish.domain[:80]!r}; it must be {there}")
     domain = live.registry.push_domain(vhost.name, wish.domain).name
-    require_app(vhost, wish.app)
+    if wish.app not in vhost.apps:
+        raise Denied(f"vhost {vhost.name} has no app {wish.app[:80]!r}; it has {', '.join(vhost.apps)}")
     if not is_name(wish.stream) or len(wish.stream) > 100:
         raise InvalidField("stream", wish.stream, "a name: letters, digits, '_', '.' or '-', 100 at most")
     return f"rtmp://{domain}/{wish.app}/{wish.stream}"

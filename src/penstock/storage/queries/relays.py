@@ -17,6 +17,7 @@ from penstock.storage.sqlite import insert_missing, upsert
 FIND_GROUP = select(relay_groups).where(
     relay_groups.c.account == bindparam("of_account"), relay_groups.c.name == bindparam("of_name")
 )
+PICTURE_OF = select(relay_tasks.c.picture).where(relay_tasks.c.id == bindparam("of_id"))
 FIND_TASK = select(relay_tasks).where(relay_tasks.c.id == bindparam("of_id"))
 
 
@@ -41,12 +42,23 @@ def list_groups(connection: Connection, query: GroupQuery) -> Page[RelayGroup]:
 def put_task(connection: Connection, task: RelayTask) -> None:
     picture = task.watermark.picture if task.watermark is not None else None
     columns = columns_of(task) | {"title_folded": task.title.casefold(), "picture": picture}
+    before = connection.scalar(PICTURE_OF, {"of_id": task.id})
     connection.execute(upsert(relay_tasks, "id"), columns)
+    _drop_picture(connection, before)
 
 
 def remove_task(connection: Connection, task: str) -> None:
+    before = connection.scalar(PICTURE_OF, {"of_id": task})
     connection.execute(relay_tasks.delete().where(relay_tasks.c.id == task))
     connection.execute(relay_progress.delete().where(relay_progress.c.task == task))
+    _drop_picture(connection, before)
+
+
+def _drop_picture(connection: Connection, name: str | None) -> None:
+    """Take a picture away that no task lays over its frames any more."""
+    is_used = select(relay_tasks.c.id).where(relay_tasks.c.picture == name).exists()
+    if name is not None:
+        connection.execute(relay_pictures.delete().where(relay_pictures.c.name == name, ~is_used))
 
 
 def find_task(connection: Connection, task: str) -> RelayTask | None:

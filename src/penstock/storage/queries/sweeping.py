@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Table, func, select, true, tuple_
 
+from penstock.storage.queries import relays
 from penstock.storage.queries.sessions import EPOCH_MARK, highest_epoch
 from penstock.storage.rows import Retention
 from penstock.storage.schema import (
@@ -19,8 +20,6 @@ from penstock.storage.schema import (
     notices,
     recordings,
     refusals,
-    relay_pictures,
-    relay_progress,
     relay_tasks,
     sessions,
 )
@@ -49,27 +48,35 @@ def sweep_explained(connection: Connection, retention: Retention) -> int:
 
 
 def sweep_relays(connection: Connection, retention: Retention) -> int:
-    swept = _sweep(connection, relay_tasks, relay_tasks.c.ends_at, retention.relayed_before, None)
-    connection.execute(relay_progress.delete().where(relay_progress.c.task.not_in(select(relay_tasks.c.id))))
-    _sweep_pictures(connection)
-    return swept
-
-
-def _sweep_pictures(connection: Connection) -> None:
-    """Take away pictures that no task lays over its frames any more."""
-    used = select(relay_tasks.c.picture).where(relay_tasks.c.picture.is_not(None))
-    connection.execute(relay_pictures.delete().where(relay_pictures.c.name.not_in(used)))
+    before = retention.relayed_before
+    if before is None:
+        return 0
+    ended = select(relay_tasks.c.id).where(relay_tasks.c.ends_at < before).order_by(relay_tasks.c.ends_at).limit(STEP)
+    ids = list(connection.scalars(ended))
+    for id in ids:
+        relays.remove_task(connection, id)
+    return len(ids)
 
 
 def sweep_notices(connection: Connection, retention: Retention) -> int:
-    before = retention.noticed_before
-    over = notices.c.state != "waiting"
-    swept = _sweep(connection, notices, notices.c.made_at, before, retention.max_notices, over)
-    connection.execute(deliveries.delete().where(deliveries.c.notice.not_in(select(notices.c.id))))
+    """A count goes when its subject has no callback left, and had none for so long."""
+    before, c = retention.noticed_before, notices.c
+    over = c.state != "waiting"
+    ids: list[int] = []
     if before is not None:
-        gone = notice_counts.c.subject.not_in(select(notices.c.subject)) & (notice_counts.c.at < before)
-        connection.execute(notice_counts.delete().where(gone))
-    return swept
+        old = select(c.id).where(c.made_at < before, over).order_by(c.made_at).limit(STEP)
+        ids = list(connection.scalars(old))
+    if retention.max_notices is not None and len(ids) < STEP:
+        number = connection.scalar(select(func.count()).select_from(notices)) or 0
+        most = min(max(0, number - len(ids) - retention.max_notices), STEP - len(ids))
+        ids += connection.scalars(select(c.id).where(over, c.id.not_in(ids)).order_by(c.id).limit(most))
+    if ids:
+        connection.execute(deliveries.delete().where(deliveries.c.notice.in_(ids)))
+        connection.execute(notices.delete().where(c.id.in_(ids)))
+    if before is not None:
+        has_notice = select(c.id).where(c.subject == notice_counts.c.subject).exists()
+        connection.execute(notice_counts.delete().where(notice_counts.c.at < before, ~has_notice))
+    return len(ids)
 
 
 def sweep_recordings(connection: Connection, retention: Retention) -> int:
