@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from penstock.errors import NetworkRefused, PeerError
-from penstock.net.guard import HTTP, MAX_ANSWERS, Address, Guard, system_resolver
+from penstock.net.guard import HTTP, MAX_ANSWERS, MAX_RESOLVING, Address, Guard, system_resolver
 
 
 class Names:
@@ -140,3 +140,17 @@ async def test_refusals_come_out_of_the_background() -> None:
         await Guard(resolver=Names(["127.0.0.1"])).resolve_async("a.example", 80)
     with pytest.raises(PeerError):
         await Guard(resolver=Names([])).resolve_async("a.example", 80)
+
+
+async def test_without_threads_it_is_told_and_no_place_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    guard = Guard(resolver=Names(["1.1.1.1"]))
+
+    def cannot_start(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", cannot_start)
+        for _ in range(MAX_RESOLVING + 1):
+            with pytest.raises(PeerError, match="can't start new thread"):
+                await asyncio.wait_for(guard.resolve_async("a.example", 80), 5)
+    assert await asyncio.wait_for(guard.resolve_async("a.example", 80), 5) == [Address("1.1.1.1", 80)]

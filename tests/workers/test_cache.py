@@ -84,3 +84,38 @@ def test_progress_is_told(web: Web, tmp_path: Path) -> None:
 def test_without_a_folder_nothing_is_kept(web: Web) -> None:
     with cache_in("", 0).fetch(web.add("a", b"x" * 70_000)) as file:
         assert file.read() == b"x" * 70_000
+
+
+def test_file_fetched_ahead_is_there_when_it_is_wanted(web: Web, tmp_path: Path) -> None:
+    web.etag = ""  # so that each fetch would be another download
+    cache = cache_in(tmp_path)
+    url = web.add("a", b"x" * 10_000)
+    cache.fetch_ahead(url)
+    cache.fetch_ahead(url)
+    with cache.fetch(url) as file:
+        assert file.read() == b"x" * 10_000
+    assert cache._meter.bytes_in == 10_000
+
+
+def test_file_that_changed_since_it_was_fetched_ahead_is_fetched_again(web: Web, tmp_path: Path) -> None:
+    cache = cache_in(tmp_path)
+    url = web.add("a", b"old")
+    cache.fetch_ahead(url)
+    assert cache._ahead is not None
+    cache._ahead._thread.join(10)
+    web.add("a", b"newer")
+    web.etag = '"two"'
+    with cache.fetch(url) as file:
+        assert file.read() == b"newer"
+
+
+def test_what_fails_ahead_fails_when_it_is_wanted(web: Web, tmp_path: Path) -> None:
+    cache = cache_in(tmp_path)
+    cache.fetch_ahead(f"{web.url}/gone")
+    with pytest.raises(MediaError, match="404"):
+        cache.fetch(f"{web.url}/gone")
+    other = web.add("b", b"y")
+    cache.fetch_ahead(f"{web.url}/gone")
+    cache.fetch_ahead(other)
+    with cache.fetch(other) as file:
+        assert file.read() == b"y"

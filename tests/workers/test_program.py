@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import threading
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -14,7 +15,9 @@ from penstock.errors import MediaError, NetworkRefused
 from penstock.link.relaying import Clip, Overlay, Position
 from penstock.model import Kind
 from penstock.protocols.flvbody import audio_body, video_body
-from tests.workers.kit import Made, Web, job, pictures_of, play, probe
+from penstock.workers.program import Program
+from penstock.workers.remote import Meter
+from tests.workers.kit import Made, Web, client, job, no_sleep, pictures_of, play, probe
 
 MakeSample = Callable[..., bytes]
 
@@ -303,6 +306,19 @@ def test_mp4_with_its_index_at_the_end_must_be_reached_somehow(web: Web, sample:
     first = converted(data, tmp_path, "-c copy -movflags faststart -f mp4")
     made = play(job(web.add("a", first), cache=str(tmp_path / "cache"), cache_bytes=1000), tmp_path)
     assert len(made.times(Kind.VIDEO)) == 75
+
+
+def test_next_file_is_downloaded_while_the_one_before_is_played(web: Web, sample: MakeSample, tmp_path: Path) -> None:
+    data, asked = sample(), threading.Event()
+    clips = [web.add("a", data), web.add("b", lambda: asked.set() or data)]  # type: ignore[func-returns-value]
+    where = {"download_first": True, "cache": str(tmp_path / "cache"), "cache_bytes": 10_000_000}
+    frames = Program(job(*clips, **where), client(), Meter(), no_sleep).frames()
+    assert next(frames).position.clip == 0
+    assert asked.wait(10)
+    times = [frame.dts_ms for frame in frames if frame.kind is Kind.VIDEO and not frame.is_header]
+    assert len(times) == 150
+    # Nothing is asked for ahead behind the last one.
+    assert {each.path for each in web.asked} == {"a", "b"}
 
 
 def test_errors_name_the_clip_and_no_url(web: Web, sample: MakeSample, tmp_path: Path) -> None:

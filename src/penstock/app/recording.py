@@ -61,7 +61,10 @@ class Inspections:
                 answer = await self._inspect(path)
                 if answer.why:
                     log.warning("%s: %s", path, answer.why)
-                done(answer.facts, answer.why)
+                try:
+                    done(answer.facts, answer.why)
+                except Exception:  # those behind it are to be looked into all the same
+                    log.exception("a fault of our own about %s", path)
         finally:
             self._task = None
 

@@ -131,7 +131,11 @@ class Guard:
                 loop.call_soon_threadsafe(settle, found)
 
         # No pool: its threads are waited for when the process ends, and these may hang.
-        threading.Thread(target=work, name="resolve", daemon=True).start()
+        try:
+            threading.Thread(target=work, name="resolve", daemon=True).start()
+        except RuntimeError as error:
+            self._resolving.release()
+            raise PeerError(f"{host} does not resolve: {error}") from error
         return await answer
 
     def _checked(self, host: str, port: int, answers: Sequence[str]) -> list[Address]:

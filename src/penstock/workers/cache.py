@@ -3,6 +3,8 @@
 A file's name is made of its URL and of what its server calls its state, so a changed file is another one. Files
 come into the folder whole, by a rename; the one that was not used for longest goes first. Whoever plays a file
 holds it open, so nothing that goes takes it away from him.
+
+The next file of a list is fetched while the one before is played, so that nobody waits for it at the joint.
 """
 
 from __future__ import annotations
@@ -12,12 +14,15 @@ import hashlib
 import io
 import os
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Final, cast
 
-from penstock.errors import MediaError, PeerError
+from msgspec import Struct
+
+from penstock.errors import MediaError, PeerError, PenstockError
 from penstock.workers.remote import Answer, Client, Facts, Meter, ask, pauses
 
 SUFFIX: Final = ".media"
@@ -31,6 +36,48 @@ class TooLarge(MediaError):
     """The file does not fit, or nobody knows whether it does."""
 
 
+class _Whole(Struct, frozen=True):
+    """A file that was fetched, opened at its beginning."""
+
+    file: io.BufferedReader
+    facts: Facts
+
+
+class _Ahead:
+    """A file that a thread of its own fetches."""
+
+    def __init__(self, url: str, fetch: Callable[[str], _Whole | None]) -> None:
+        self.url = url
+        self._fetch = fetch
+        self._found: _Whole | None = None
+        self._is_left = False
+        self._changing = threading.Lock()
+        self._thread = threading.Thread(target=self._run, name="ahead", daemon=True)
+        self._thread.start()
+
+    def take(self, url: str) -> _Whole | None:
+        """Wait for it, if it is this file, and return it; None if it is not, or could not be had."""
+        if url != self.url:
+            self.leave()
+            return None
+        self._thread.join()
+        return self._found
+
+    def leave(self) -> None:
+        """Nobody wants it any more."""
+        with self._changing:
+            self._is_left = True
+            if self._found is not None:
+                self._found.file.close()
+
+    def _run(self) -> None:
+        found = self._fetch(self.url)
+        with self._changing:
+            self._found = found
+            if self._is_left and found is not None:
+                found.file.close()
+
+
 class Cache:
     def __init__(
         self, folder: str, most: int, client: Client, meter: Meter, sleep: Callable[[float], None] = time.sleep
@@ -38,6 +85,7 @@ class Cache:
         self._folder = Path(folder) if folder else None
         self._most = most
         self._client, self._meter, self._sleep = client, meter, sleep
+        self._ahead: _Ahead | None = None
 
     @property
     def most_bytes(self) -> int:
@@ -59,21 +107,46 @@ class Cache:
             TooLarge: it has more bytes than may be kept, or may have.
             MediaError, PeerError, NetworkRefused, OSError: it cannot be had, or not be written.
         """
+        ahead, self._ahead = self._ahead, None
+        found = ahead.take(url) if ahead is not None else None
         answer = ask(self._client, url)
-        facts = answer.facts
-        self._meter.fetched_bytes, self._meter.fetch_size_bytes = 0, facts.size or 0
-        most = self.most_bytes
         try:
-            if why := self.why_not(facts):
-                raise TooLarge(why)
-            if self._folder is None:
-                file = cast(io.BufferedReader, tempfile.TemporaryFile())  # noqa: SIM115  the caller closes it
-                self._fill(file, url, answer, facts, most)
-                file.seek(0)
-                return file
-            return self._kept(self._folder, url, answer, facts, most)
+            if found is not None:
+                if found.facts.is_same(answer.facts):
+                    return found.file
+                found.file.close()
+            return self._fetch(url, answer).file
         finally:
             answer.close()
+
+    def fetch_ahead(self, url: str) -> None:
+        """Begin to fetch the file that is wanted next."""
+        if self._folder is None or (self._ahead is not None and self._ahead.url == url):
+            return
+        if self._ahead is not None:
+            self._ahead.leave()
+        self._ahead = _Ahead(url, self._fetch_unseen)
+
+    def _fetch_unseen(self, url: str) -> _Whole | None:
+        """Fetch a file; None where that fails, as whoever plays it will find out."""
+        try:
+            with contextlib.closing(ask(self._client, url)) as answer:
+                return self._fetch(url, answer)
+        except (PenstockError, OSError):
+            self._meter.fetched_bytes = self._meter.fetch_size_bytes = 0
+            return None
+
+    def _fetch(self, url: str, answer: Answer) -> _Whole:
+        facts = answer.facts
+        if why := self.why_not(facts):
+            raise TooLarge(why)
+        self._meter.fetched_bytes, self._meter.fetch_size_bytes = 0, facts.size or 0
+        if self._folder is None:
+            file = cast(io.BufferedReader, tempfile.TemporaryFile())  # noqa: SIM115  the caller closes it
+            self._fill(file, url, answer, facts, self.most_bytes)
+            file.seek(0)
+            return _Whole(file, facts)
+        return _Whole(self._kept(self._folder, url, answer, facts, self.most_bytes), facts)
 
     def _kept(self, folder: Path, url: str, answer: Answer, facts: Facts, most: int) -> io.BufferedReader:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -109,7 +182,7 @@ class Cache:
                     fresh, skip = piece[skip:], max(0, skip - len(piece))
                     file.write(fresh)
                     done += len(fresh)
-                    self._meter.bytes_in += len(piece)
+                    self._meter.add(len(piece))
                     self._meter.fetched_bytes = done
                     if done > most:
                         raise TooLarge(f"the file has over {most} bytes, which may be kept")

@@ -71,7 +71,7 @@ class Fetcher:
                 raise MediaError(f"a part ends beyond byte {most} of a segment's file")
             data = bytearray()
             for piece in answer.parts:
-                self.meter.bytes_in += len(piece)
+                self.meter.add(len(piece))
                 data += piece
                 if len(data) >= skip + size:
                     break

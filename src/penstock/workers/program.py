@@ -118,10 +118,20 @@ class Program:
         try:
             with contextlib.ExitStack() as held:
                 for stretch in self._opened(clip.url, start, end, held):
+                    self._fetch_next(at)
                     yield from self._lay(stretch, at)
                     stretch.source.close()
         except (MediaError, PeerError, NetworkRefused) as error:
             raise type(error)(f"clip {number + 1}: {error}") from error
+
+    def _fetch_next(self, at: Position) -> None:
+        """Have the next clip's file downloaded while this one is played."""
+        if not self._job.download_first or self._job.live:
+            return
+        is_last = at.clip + 1 == len(self._job.clips)
+        if is_last and self._job.loops is not None and at.loop + 1 >= self._job.loops:
+            return
+        self._cache.fetch_ahead(self._job.clips[0 if is_last else at.clip + 1].url)
 
     def _lay(self, stretch: Stretch, at: Position) -> Iterator[Placed]:
         zero, source = stretch.zero, stretch.source

@@ -17,6 +17,7 @@ import signal
 import sys
 import threading
 import time
+from functools import partial
 from typing import Final
 
 import av.logging
@@ -136,7 +137,9 @@ class Sender:
             if waited_s >= STUCK_S:
                 raise MediaError(f"nothing came of the source for {STUCK_S:g} s")
             if silent_s >= SILENT_S:
-                raise MediaError(f"the source sent bytes for {SILENT_S:g} s, and no frame to play among them")
+                raise MediaError(
+                    f"the source sent bytes for {SILENT_S:g} s, and no frame to play; a live stream needs a live task"
+                )
         return None
 
     def _hand_over(self, due: list[Frame]) -> None:
@@ -161,7 +164,7 @@ def run(job: RelayJob, stop: threading.Event, clock: Clock, ca_file: str | None 
         sender.run()
     except (MediaError, PeerError, NetworkRefused, ConfigError) as error:
         told.error, code = str(error), EXIT_SOURCE
-        log.warning("relay %s: %s", job.id, error)
+        log.warning("%s", error)
     except MemoryError:
         told.error, code = "the memory that a relay may take is not enough for this source", EXIT_MEMORY
     else:
@@ -201,6 +204,11 @@ def _stop_at_eof(stop: threading.Event) -> None:
     stop.set()
 
 
+def _named(relay: str, record: logging.LogRecord) -> bool:
+    record.msg = f"relay {relay}: {record.msg}"
+    return True
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m penstock.workers.relay")
     parser.add_argument("--parent", type=int, required=True)
@@ -221,6 +229,7 @@ def main() -> None:
     except msgspec.MsgspecError as error:
         log.error("no job: %s", error)
         os._exit(EXIT_NO_JOB)
+    log.addFilter(partial(_named, job.id))
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     threading.Thread(target=_stop_at_eof, args=(stop,), name="stdin", daemon=True).start()

@@ -35,12 +35,17 @@ class Gone(MediaError):
 
 
 class Meter:
-    """Bytes that came over the network. One thread adds at a time to each of its numbers."""
+    """Bytes that came over the network, by any thread; and how far a download is, of which there is one at a time."""
 
     def __init__(self) -> None:
         self.bytes_in = 0
+        self._adding = threading.Lock()
         self.fetched_bytes = 0
         self.fetch_size_bytes = 0
+
+    def add(self, count: int) -> None:
+        with self._adding:
+            self.bytes_in += count
 
     @property
     def is_fetching(self) -> bool:
@@ -239,7 +244,7 @@ class _Stretch:
             if self.is_closed:
                 return False
             self.data += part
-            self._file.meter.bytes_in += len(part)
+            self._file.meter.add(len(part))
             self._file.changed.notify_all()
             return True
 

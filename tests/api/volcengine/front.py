@@ -21,9 +21,9 @@ from penstock.clouds.http import Headers, HttpRequest, HttpResponse
 from penstock.clouds.volcengine import codes, signing
 from penstock.domain.caller import Caller
 from penstock.domain.live import Live
-from penstock.storage.rows import ExplainEntry
+from penstock.storage.rows import ExplainEntry, Seed
 from tests.clock import START, ManualClock
-from tests.domain.kit import KEY, STRANGER_KEY, ScriptedEngine, opened
+from tests.domain.kit import KEY, SEED, STRANGER_KEY, ScriptedEngine, opened
 
 MINE: Final = Credentials(KEY.access_key, KEY.secret_key)
 THEIRS: Final = Credentials(STRANGER_KEY.access_key, STRANGER_KEY.secret_key)
@@ -152,9 +152,9 @@ class Front:
 
 
 @asynccontextmanager
-async def opened_front(*, limited: bool = False) -> AsyncIterator[Front]:
+async def opened_front(*, limited: bool = False, seed: Seed = SEED) -> AsyncIterator[Front]:
     """A gateway over the owners of the domain's kit, with an engine that drops what it is told to."""
     clock, engine = ManualClock(), ScriptedEngine()
-    async with opened(clock, engine=engine) as live:
+    async with opened(clock, engine=engine, seed=seed) as live:
         engine.live = live
         yield Front(live, clock, limited=limited)

@@ -1,289 +1,434 @@
-"""Relay tasks and groups in Volcengine's words, through the gateway."""
+"""Relay tasks as a caller sees them: over a control plane in memory, in which nothing is pushed."""
 
 from __future__ import annotations
 
 from base64 import b64encode
-from datetime import timedelta
-from typing import Any, Final
+from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from penstock.api.volcengine import relays
 from penstock.clouds.contract import Credentials
-from penstock.domain import accounts
 from penstock.storage.rows import AccessKey
-from tests.api.volcengine.front import OK, THEIRS, Answer, Front
+from tests.api.volcengine.front import MINE, OK, THEIRS, Answer, Front, opened_front, signed, unsigned
 from tests.clock import START
+from tests.clouds.volcengine.test_pictures import png
+from tests.domain.kit import SEED
 
-NOW: Final = int(START.timestamp())
-SUB: Final = Credentials("AKsub", "secret-of-sub")
-LIVE: Final[dict[str, Any]] = {
-    "Type": 0,
-    "StartTime": NOW,
-    "EndTime": NOW + 3600,
-    "SrcAddr": "rtmp://source.test/live/a",
-    "DstAddr": "rtmp://target.test/live/b",
-}
-FILES: Final = {**LIVE, "Type": 1, "CycleMode": -1, "VodSrcAddrs": [{"SrcAddr": "http://files.test/1.mp4"}]}
-OLDER: Final = {
-    **LIVE,
+SUB_KEY = AccessKey(access_key="AKsub", secret_key="secret-of-sub", account="1", sub_account=True)
+SUB = Credentials(SUB_KEY.access_key, SUB_KEY.secret_key)
+
+NOW = int(START.timestamp())
+HOUR = 3600
+DAYS7 = 604_800
+SOURCE, TARGET = "rtmp://source.test/live/a", "rtmp://target.test/live/b"
+FILE, FILE2 = "http://files.test/1.mp4", "http://files.test/2.mp4"
+LIVE: dict[str, Any] = {"Type": 0, "StartTime": NOW, "EndTime": NOW + HOUR, "SrcAddr": SOURCE, "DstAddr": TARGET}
+FILES: dict[str, Any] = {
     "Type": 1,
-    "CycleMode": 0,
-    "PlayTimes": 3,
-    "SrcAddrS": ["http://files.test/1.mp4", "http://files.test/2.mp4"],
+    "StartTime": NOW,
+    "EndTime": NOW + HOUR,
+    "CycleMode": -1,
+    "SrcAddrS": [FILE, FILE2],
+    "DstAddr": TARGET,
 }
-PNG: Final = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR" + (64).to_bytes(4) * 2 + bytes(100)
-MARK: Final = {
-    "Picture": "data:image/png;base64," + b64encode(PNG).decode(),
-    "RelativePosX": 0.5,
-    "RelativePosY": 0.25,
-    "Ratio": 0.1,
+OWN = {"DstAddr": "", "Domain": "push.demo.test", "App": "live", "Stream": "b"}
+MAKE, CHANGE, STOP = "CreatePullToPushTask", "UpdatePullToPushTask", "StopPullToPushTask"
+RESTART, CONTINUE, RELAUNCH = "RestartPullToPushTask", "ContinuePullToPushTask", "RelaunchPullToPushTask"
+DELETE, LIST = "DeletePullToPushTask", "ListPullToPushTask"
+INVALID, FORBIDDEN, NOT_FOUND = "InvalidParam", "RequestForbidden", "ResourceNotFound"
+
+
+async def make(front: Front, values: dict[str, Any], credentials: Credentials = MINE, /, **changes: Any) -> str:
+    answer = await front.call(MAKE, {**values, **changes}, credentials=credentials)
+    assert answer.code == OK, answer
+    assert set(answer.result) == {"TaskId"}
+    front.clock.spend(1)  # the same call in the same second would be answered the same
+    id: str = answer.result["TaskId"]
+    return id
+
+
+async def listed(front: Front, method: str = "GET", **values: Any) -> Any:
+    answer = await front.call(LIST, values, method=method)
+    assert answer.code == OK, answer
+    assert set(answer.result) == {"List", "Pagination"}
+    return answer.result
+
+
+async def task(front: Front, id: str) -> dict[str, Any]:
+    return next(row for row in (await listed(front))["List"] if row["TaskId"] == id)
+
+
+async def ask(front: Front, action: str, id: str, **values: Any) -> str:
+    return (await front.call(action, {"TaskId": id, **values})).code
+
+
+# What is told of a task
+
+
+COMMON = {
+    "StartTime": "2026-03-01T12:00:00Z",
+    "EndTime": "2026-03-01T13:00:00Z",
+    "DstAddr": TARGET,
+    "DstAddrType": 2,
+    "Status": "生效中",
+    "GroupName": "default",
 }
-
-
-async def made(front: Front, ask: dict[str, Any], **more: Any) -> str:
-    answer = await front.call("CreatePullToPushTask", ask | more)
-    assert answer.code == OK, answer.message
-    assert list(answer.result) == ["TaskId"]
-    # Equal calls of one second are one call: the next is of another.
-    front.clock.advance(1)
-    return str(answer.result["TaskId"])
-
-
-async def listed(front: Front, **filters: Any) -> list[dict[str, Any]]:
-    answer = await front.call("ListPullToPushTask", filters, method="GET")
-    assert answer.code == OK, answer.message
-    rows: list[dict[str, Any]] = answer.result["List"]
-    return rows
-
-
-async def test_a_live_task_as_it_is_listed(front: Front) -> None:
-    id = await made(front, LIVE, Title="新闻", CallbackURL="http://receiver.test/")
-    assert await listed(front) == [
+OF_FILES = {**COMMON, "Type": 1, "CycleMode": -1, "PlayTimes": 0, "PreDownload": 1, "ContinueStrategy": 0}
+FORMS: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    (LIVE, {**COMMON, "Type": 0, "SrcAddr": SOURCE}),
+    # What does not count for a live source is not told of it.
+    (
+        {**LIVE, "CycleMode": 3, "PlayTimes": 2, "SrcAddrS": [FILE], "OffsetS": [1], "ContinueStrategy": 1},
+        {**COMMON, "Type": 0, "SrcAddr": SOURCE},
+    ),
+    (
+        {**LIVE, "Title": "新闻9", "CallbackURL": "https://receiver.test/hook", "GroupName": ""},
+        {**COMMON, "Type": 0, "SrcAddr": SOURCE, "Title": "新闻9", "CallbackURL": "https://receiver.test/hook"},
+    ),
+    (FILES, {**OF_FILES, "SrcAddrS": [FILE, FILE2]}),
+    ({**FILES, "SrcAddr": SOURCE, "Offset": 7}, {**OF_FILES, "SrcAddrS": [FILE, FILE2]}),
+    ({**FILES, "OffsetS": [0, 1.5]}, {**OF_FILES, "SrcAddrS": [FILE, FILE2], "OffsetS": [0, 1.5]}),
+    ({**FILES, "SrcAddrS": [FILE], "Offset": 7}, {**OF_FILES, "SrcAddrS": [FILE], "OffsetS": [7]}),
+    ({**FILES, "SrcAddrS": [FILE], "Offset": 7, "OffsetS": [8]}, {**OF_FILES, "SrcAddrS": [FILE], "OffsetS": [8]}),
+    (
+        {**FILES, "SrcAddrS": None, "VodSrcAddrs": [{"SrcAddr": FILE}], "Offset": 7},
+        {**OF_FILES, "VodSrcAddrs": [{"SrcAddr": FILE}]},
+    ),
+    (
+        {**FILES, "SrcAddrS": [], "VodSrcAddrs": [{"SrcAddr": FILE, "StartOffset": 0, "EndOffset": 2.5}] * 2},
+        {**OF_FILES, "VodSrcAddrs": [{"SrcAddr": FILE, "StartOffset": 0, "EndOffset": 2.5}] * 2},
+    ),
+    (
+        {**FILES, "CycleMode": 0, "PlayTimes": 3, "PreDownload": 0, "ContinueStrategy": 1},
         {
-            "TaskId": id,
-            "StartTime": "2026-03-01T12:00:00Z",
-            "EndTime": "2026-03-01T13:00:00Z",
-            "Type": 0,
-            "DstAddr": "rtmp://target.test/live/b",
-            "DstAddrType": 2,
-            "Status": "生效中",
-            "Title": "新闻",
-            "GroupName": "default",
-            "CallbackURL": "http://receiver.test/",
-            "SrcAddr": "rtmp://source.test/live/a",
-        }
-    ]
+            **OF_FILES,
+            "SrcAddrS": [FILE, FILE2],
+            "CycleMode": 0,
+            "PlayTimes": 3,
+            "PreDownload": 0,
+            "ContinueStrategy": 1,
+        },
+    ),
+    ({**FILES, "CycleMode": 5}, {**OF_FILES, "SrcAddrS": [FILE, FILE2], "CycleMode": 5}),
+]
+
+
+@pytest.mark.parametrize(("asked", "told"), FORMS)
+async def test_a_task_is_told_as_documented(front: Front, asked: dict[str, Any], told: dict[str, Any]) -> None:
+    id = await make(front, asked)
+    assert await task(front, id) == {"TaskId": id, **told}
     assert len(id) == 32
     assert set(id) <= set("0123456789abcdef")
 
 
-async def test_files_are_listed_in_the_form_in_which_they_came(front: Front) -> None:
-    parts = [{"SrcAddr": "http://files.test/1.mp4", "StartOffset": 1.5, "EndOffset": 9}, FILES["VodSrcAddrs"][0]]
-    await made(front, FILES, VodSrcAddrs=parts, PreDownload=0, ContinueStrategy=1)
-    (row,) = await listed(front)
-    assert row["VodSrcAddrs"] == [
-        {"SrcAddr": "http://files.test/1.mp4", "StartOffset": 1.5, "EndOffset": 9.0},
-        {"SrcAddr": "http://files.test/1.mp4"},
-    ]
-    assert (row["CycleMode"], row["PreDownload"], row["ContinueStrategy"]) == (-1, 0, 1)
-    assert not {"SrcAddr", "SrcAddrS", "OffsetS"} & set(row)
+@pytest.mark.parametrize(("asked", "told"), FORMS)
+async def test_an_update_replaces_all_settings(front: Front, asked: dict[str, Any], told: dict[str, Any]) -> None:
+    full = {**FILES, "Title": "old", "CallbackURL": "http://receiver.test/", "PreDownload": 0, "ContinueStrategy": 1}
+    id = await make(front, full, OffsetS=[1, 2], CycleMode=0, PlayTimes=9)
+    answer = await front.call(CHANGE, {"TaskId": id, **asked})
+    assert (answer.status, answer.code, answer.result) == (200, OK, None)
+    assert await task(front, id) == {"TaskId": id, **told}
 
 
 @pytest.mark.parametrize(
-    ("more", "offsets", "starts"),
+    ("asked", "address", "kind"),
     [
-        ({}, None, [None, None]),
-        ({"OffsetS": [1, 2.5]}, [1.0, 2.5], [1.0, 2.5]),
-        ({"Offset": 7}, None, [None, None]),
-        ({"SrcAddrS": ["http://files.test/1.mp4"], "Offset": 7}, [7.0], [7.0]),
-        ({"SrcAddrS": ["http://files.test/1.mp4"], "Offset": 7, "OffsetS": [2]}, [2.0], [2.0]),
+        (OWN, "rtmp://push.demo.test/live/b", 1),
+        ({**OWN, "Domain": "PUSH2.demo.test", "App": "studio"}, "rtmp://push2.demo.test/studio/b", 1),
+        ({**OWN, "Stream": "s" * 100}, f"rtmp://push.demo.test/live/{'s' * 100}", 1),
+        # A whole address comes before its parts.
+        ({**OWN, "DstAddr": TARGET, "Domain": "no such", "App": "/"}, TARGET, 2),
+        ({"DstAddr": "rtmp://push.demo.test/live/b?k=1"}, "rtmp://push.demo.test/live/b?k=1", 1),
+        ({"DstAddr": "rtmp://Push.Demo.test:1935/live/b"}, "rtmp://Push.Demo.test:1935/live/b", 1),
+        ({"DstAddr": "rtmps://pull.demo.test/live/b"}, "rtmps://pull.demo.test/live/b", 1),
+        ({"DstAddr": "rtmp://push.other.test/live/b"}, "rtmp://push.other.test/live/b", 2),
+        ({"DstAddr": "rtmp://push.demo.test.evil.test/live/b"}, "rtmp://push.demo.test.evil.test/live/b", 2),
     ],
 )
-async def test_the_older_form_of_files(
-    front: Front, more: dict[str, Any], offsets: list[float] | None, starts: list[float | None]
+async def test_where_a_task_pushes_to(front: Front, asked: dict[str, Any], address: str, kind: int) -> None:
+    found = await task(front, await make(front, LIVE, **asked))
+    assert (found["DstAddr"], found["DstAddrType"]) == (address, kind)
+
+
+PICTURE = png(20, 20)
+MARK = {
+    "Picture": f"data:image/png;base64,{b64encode(PICTURE).decode()}",
+    "RelativePosX": 0,
+    "RelativePosY": 0.999,
+    "Ratio": 1,
+}
+
+
+async def test_a_watermark_comes_back_until_an_update_leaves_it_out(front: Front) -> None:
+    id = await make(front, LIVE, Watermark=MARK)
+    assert (await task(front, id))["Watermark"] == MARK
+    assert await ask(front, CHANGE, id, **LIVE) == OK
+    assert "Watermark" not in await task(front, id)
+
+
+async def test_pictures_of_a_page_have_a_limit_the_same_one_too(front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(relays, "MAX_PICTURES", 2 * len(MARK["Picture"]))  # type: ignore[arg-type]
+    for _ in range(3):
+        await make(front, LIVE, Watermark=MARK)
+    assert ["Watermark" in row for row in (await listed(front))["List"]] == [True, True, False]
+
+
+async def test_a_picture_that_is_gone_meanwhile_leaves_its_task_in_the_list(
+    front: Front, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    id = await made(front, OLDER, **more)
-    (row,) = await listed(front)
-    assert row["SrcAddrS"] == (more.get("SrcAddrS") or OLDER["SrcAddrS"])
-    assert row.get("OffsetS") == offsets
-    assert "VodSrcAddrs" not in row
-    assert (row["CycleMode"], row["PlayTimes"]) == (0, 3)
-    task = await front.live.store.find_relay(id)
-    assert task is not None
-    assert [source.start_s for source in task.sources] == starts
+    id = await make(front, LIVE, Watermark=MARK)
+
+    async def gone(name: str) -> None:
+        assert name
+
+    monkeypatch.setattr(front.live.store, "relay_picture", gone)
+    assert "Watermark" not in await task(front, id)
 
 
-async def test_domain_app_and_stream_are_listed_as_an_address_of_ours(front: Front) -> None:
-    parts = {"DstAddr": "", "Domain": "push.demo.test", "App": "live", "Stream": "b"}
-    await made(front, LIVE, **parts)
-    (row,) = await listed(front)
-    assert (row["DstAddr"], row["DstAddrType"]) == ("rtmp://push.demo.test/live/b", 1)
-    answer = await front.call("CreatePullToPushTask", LIVE | parts | {"Domain": "push.other.test"})
-    assert answer.code == "RequestForbidden"
-
-
-async def test_a_watermark_comes_back_as_it_was_sent(front: Front) -> None:
-    await made(front, FILES, Watermark=MARK)
-    (row,) = await listed(front)
-    assert row["Watermark"] == MARK
-
-
-async def test_pictures_of_a_page_have_a_bound(front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(relays, "MAX_PICTURES", len(str(MARK["Picture"])))
-    for colour in (b"a", b"b", b"b"):
-        picture = "data:image/png;base64," + b64encode(PNG[:-1] + colour).decode()
-        await made(front, FILES, Watermark=MARK | {"Picture": picture})
-    assert ["Watermark" in row for row in await listed(front)] == [True, False, False]
-    assert ["Watermark" in row for row in await listed(front, Page=2, Size=1)] == [True]
+# What is refused
 
 
 @pytest.mark.parametrize(
-    ("window", "status"),
+    ("changes", "code", "words"),
     [
-        ((1, 3600), "未开始"),
-        ((0, 3600), "生效中"),
-        ((-1, 1), "生效中"),
-        ((-3600, 0), "已结束"),
-        ((-7200, -3600), "已结束"),
+        ({"EndTime": NOW}, INVALID, "EndTime is"),
+        ({"EndTime": NOW - 1}, INVALID, "EndTime is"),
+        ({"EndTime": NOW + DAYS7 + 1}, INVALID, "EndTime is"),
+        ({"SrcAddr": None}, INVALID, "SrcAddr is missing"),
+        ({"SrcAddr": "rtsp://source.test/a"}, INVALID, "SrcAddr is"),
+        ({"SrcAddr": "http://10.0.0.1/a.flv"}, INVALID, "SrcAddr is"),
+        ({"SrcAddr": "rtmp://source.test/live"}, INVALID, "SrcAddr is"),
+        ({"DstAddr": "http://target.test/live/b"}, INVALID, "DstAddr is"),
+        ({"DstAddr": "rtmp://target.test/live"}, INVALID, "DstAddr is"),
+        ({"DstAddr": f"rtmp://target.test/live/{'b' * 1000}"}, INVALID, "DstAddr is"),
+        ({"DstAddr": None}, INVALID, "Domain is missing"),
+        ({**OWN, "App": ""}, INVALID, "App is missing"),
+        ({**OWN, "Stream": ""}, INVALID, "Stream is missing"),
+        ({**OWN, "App": "a" * 31}, INVALID, "App is"),
+        ({**OWN, "Stream": "s" * 101}, INVALID, "Stream is"),
+        ({**OWN, "Stream": ".."}, INVALID, "Stream is"),
+        ({**OWN, "App": "vod"}, FORBIDDEN, "vhost demo has no app 'vod'"),
+        ({**OWN, "Domain": "pull.demo.test"}, FORBIDDEN, "push domain"),
+        ({**OWN, "Domain": "push.other.test"}, FORBIDDEN, "push domain"),
+        ({"CallbackURL": "ftp://receiver.test/"}, INVALID, "CallbackURL is"),
+        ({"CallbackURL": f"http://receiver.test/{'a' * 1980}"}, INVALID, "CallbackURL is"),
+        ({"GroupName": "nosuch"}, NOT_FOUND, "no group 'nosuch'"),
+        ({**FILES, "SrcAddrS": [FILE, SOURCE]}, INVALID, "SrcAddrS is"),
+        ({**FILES, "SrcAddrS": [], "VodSrcAddrs": [{"SrcAddr": SOURCE}]}, INVALID, "VodSrcAddrs is"),
+        ({**FILES, "VodSrcAddrs": [{"SrcAddr": FILE}]}, INVALID, "SrcAddrS is"),
+        ({**FILES, "OffsetS": [1]}, INVALID, "OffsetS is"),
+        ({**FILES, "CycleMode": 1_000_001}, INVALID, "CycleMode is"),
+        ({**FILES, "CycleMode": 0, "PlayTimes": 1_000_001}, INVALID, "PlayTimes is"),
+        ({"Watermark": {**MARK, "Ratio": 0}}, INVALID, "Watermark.Ratio is"),
     ],
 )
-async def test_statuses_go_by_the_clock(front: Front, window: tuple[int, int], status: str) -> None:
-    begin, end = window
-    answer = await front.call("CreatePullToPushTask", LIVE | {"StartTime": NOW + begin, "EndTime": NOW + end})
-    assert answer.code == OK
-    assert [row["Status"] for row in await listed(front)] == [status]
+async def test_what_breaks_a_rule_is_refused_and_changes_nothing(
+    front: Front, changes: dict[str, Any], code: str, words: str
+) -> None:
+    id = await make(front, LIVE)
+    before = await listed(front)
+    for action, more in ((MAKE, {}), (CHANGE, {"TaskId": id})):
+        answer = await front.call(action, {**LIVE, **changes, **more})
+        # Another group than the task's is another fault than one that is not there.
+        wanted = FORBIDDEN if action == CHANGE and code == NOT_FOUND else code
+        assert answer.code == wanted, answer
+        assert words in answer.message or wanted != code
+    assert await listed(front) == before
 
 
-async def test_a_task_goes_through_its_states(front: Front) -> None:
-    id = await made(front, LIVE)
-    for action, code, status in (
-        ("RestartPullToPushTask", "InvalidParam", "生效中"),
-        ("ContinuePullToPushTask", "InvalidParam", "生效中"),
-        ("RelaunchPullToPushTask", OK, "生效中"),
-        ("StopPullToPushTask", OK, "停用"),
-        ("StopPullToPushTask", "InvalidParam", "停用"),
-        ("ContinuePullToPushTask", OK, "生效中"),
-        ("StopPullToPushTask", OK, "停用"),
-        ("RestartPullToPushTask", OK, "生效中"),
-        ("StopPullToPushTask", OK, "停用"),
-        ("RelaunchPullToPushTask", OK, "生效中"),
-    ):
-        answer = await front.call(action, {"TaskId": id})
-        assert (answer.code, answer.result) == (code, None), action
-        assert [row["Status"] for row in await listed(front)] == [status]
-    front.live.clock.turn(by=timedelta(hours=2))
-    for action in ("StopPullToPushTask", "RestartPullToPushTask", "RelaunchPullToPushTask"):
-        assert (await front.call(action, {"TaskId": id})).code == "InvalidParam"
-    assert (await front.call("DeletePullToPushTask", {"TaskId": id})).code == OK
-    assert await listed(front) == []
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"EndTime": NOW + 1},
+        {"EndTime": NOW + DAYS7},
+        {"StartTime": 0, "EndTime": 1},
+        {"SrcAddr": f"http://source.test/{'a' * 981}"},
+        {"DstAddr": f"rtmp://target.test/live/{'b' * 976}"},
+        {"CallbackURL": f"http://receiver.test/{'a' * 1979}"},
+        {"Title": "测" * 20},
+        {**FILES, "CycleMode": 1_000_000},
+        {**FILES, "SrcAddrS": [f"http://files.test/{'a' * 982}"] * 30, "OffsetS": [0.5] * 30},
+    ],
+)
+async def test_what_is_at_its_limit_is_taken(front: Front, changes: dict[str, Any]) -> None:
+    id = await make(front, LIVE, **changes)
+    assert await ask(front, CHANGE, id, **{**LIVE, **changes}) == OK
 
 
-async def test_an_update_replaces_all_settings(front: Front) -> None:
-    id = await made(front, FILES, Title="news", Watermark=MARK, CallbackURL="http://receiver.test/")
-    answer = await front.call("UpdatePullToPushTask", {"TaskId": id, **LIVE, "EndTime": NOW + 7200})
+async def test_the_same_signed_call_makes_one_task(front: Front) -> None:
+    request = signed(unsigned(MAKE, LIVE, method="POST"))
+    first, second = await front.send(request), await front.send(request)
+    assert first.result == second.result
+    assert (await listed(front))["Pagination"]["TotalCount"] == 1
+
+
+# States
+
+
+WAITING, RUNNING, OVER, STOPPED = "未开始", "生效中", "已结束", "停用"
+WINDOWS = {WAITING: (NOW + HOUR, NOW + 2 * HOUR), RUNNING: (NOW, NOW + HOUR), OVER: (NOW - HOUR, NOW)}
+
+
+async def in_state(front: Front, state: str) -> str:
+    start, end = WINDOWS[RUNNING if state == STOPPED else state]
+    id = await make(front, LIVE, StartTime=start, EndTime=end)
+    if state == STOPPED:
+        assert await ask(front, STOP, id) == OK
+    assert (await task(front, id))["Status"] == state
+    return id
+
+
+@pytest.mark.parametrize(
+    ("state", "action", "after"),
+    [
+        (WAITING, STOP, STOPPED),
+        (RUNNING, STOP, STOPPED),
+        (OVER, STOP, None),
+        (STOPPED, STOP, None),
+        *((state, action, None) for state in (WAITING, RUNNING, OVER) for action in (RESTART, CONTINUE)),
+        *((STOPPED, action, RUNNING) for action in (RESTART, CONTINUE, RELAUNCH)),
+        (WAITING, RELAUNCH, None),
+        (RUNNING, RELAUNCH, RUNNING),
+        (OVER, RELAUNCH, None),
+    ],
+)
+async def test_what_may_be_done_in_which_state(front: Front, state: str, action: str, after: str | None) -> None:
+    id = await in_state(front, state)
+    answer = await front.call(action, {"TaskId": id})
+    assert (answer.code, answer.result) == (OK if after else INVALID, None)
+    assert (await task(front, id))["Status"] == (after or state)
+
+
+@pytest.mark.parametrize("action", [RESTART, CONTINUE, RELAUNCH])
+@pytest.mark.parametrize(
+    ("later_s", "state"),
+    [(0, WAITING), (HOUR - 1, WAITING), (HOUR, RUNNING), (2 * HOUR - 1, RUNNING), (2 * HOUR, OVER)],
+)
+async def test_the_clock_says_what_a_stopped_task_comes_back_as(
+    front: Front, action: str, later_s: int, state: str
+) -> None:
+    id = await in_state(front, WAITING)
+    assert await ask(front, STOP, id) == OK
+    front.live.clock.turn(by=START + timedelta(seconds=later_s) - front.live.clock.now())
+    assert (await task(front, id))["Status"] == STOPPED
+    assert await ask(front, action, id) == OK
+    assert (await task(front, id))["Status"] == state
+
+
+async def test_a_state_goes_by_the_clock(front: Front) -> None:
+    id = await in_state(front, WAITING)
+    for at_s, state in ((HOUR - 1, WAITING), (HOUR, RUNNING), (2 * HOUR - 1, RUNNING), (2 * HOUR, OVER)):
+        front.live.clock.turn(by=START + timedelta(seconds=at_s) - front.live.clock.now())
+        assert (await task(front, id))["Status"] == state
+
+
+@pytest.mark.parametrize("state", [WAITING, RUNNING, OVER, STOPPED])
+async def test_a_task_is_deleted_in_any_state_and_is_gone(front: Front, state: str) -> None:
+    id = await in_state(front, state)
+    answer = await front.call(DELETE, {"TaskId": id})
     assert (answer.code, answer.result) == (OK, None)
-    (row,) = await listed(front)
-    assert (row["TaskId"], row["Type"], row["EndTime"]) == (id, 0, "2026-03-01T14:00:00Z")
-    assert not {"Title", "Watermark", "CallbackURL", "VodSrcAddrs", "CycleMode"} & set(row)
-    answer = await front.call("UpdatePullToPushTask", {"TaskId": id, **LIVE, "GroupName": "other"})
-    assert answer.code == "RequestForbidden"
+    assert (await listed(front))["List"] == []
+    for action, more in ((DELETE, {}), (STOP, {}), (RESTART, {}), (CONTINUE, {}), (RELAUNCH, {}), (CHANGE, LIVE)):
+        assert await ask(front, action, id, **more) == NOT_FOUND
 
 
-async def test_pages_and_filters(front: Front) -> None:
-    for title in ("docspace", "docs", "DOC", "news"):
-        await made(front, LIVE, Title=title)
-
-    async def page(**filters: Any) -> tuple[list[str], dict[str, int]]:
-        answer = await front.call("ListPullToPushTask", filters, method="GET")
-        return [row["Title"] for row in answer.result["List"]], answer.result["Pagination"]
-
-    assert await page() == (
-        ["news", "DOC", "docs", "docspace"],
-        {"PageCur": 1, "PageSize": 20, "PageTotal": 1, "TotalCount": 4},
-    )
-    assert await page(Title="doc", Page=2, Size=2) == (
-        ["docspace"],
-        {"PageCur": 2, "PageSize": 2, "PageTotal": 2, "TotalCount": 3},
-    )
-    assert await page(GroupName="other") == ([], {"PageCur": 1, "PageSize": 20, "PageTotal": 0, "TotalCount": 0})
-    # The SDK's older class posts the same.
-    posted = await front.call("ListPullToPushTask", {"Title": "news"}, method="POST")
-    assert [row["Title"] for row in posted.result["List"]] == ["news"]
+# Who may do what
 
 
+EACH: list[tuple[str, dict[str, Any]]] = [(action, {}) for action in (STOP, RESTART, CONTINUE, RELAUNCH, DELETE)] + [
+    (CHANGE, LIVE)
+]
+
+
+@pytest.mark.parametrize(("action", "more"), EACH, ids=[action for action, _ in EACH])
+async def test_a_sub_account_names_the_tasks_own_group(action: str, more: dict[str, Any]) -> None:
+    async with opened_front(seed=replace(SEED, keys=(*SEED.keys, SUB_KEY))) as front:
+        assert (await front.call("CreatePullToPushGroup", {"Name": "news", "ProjectName": "p"})).code == OK
+        id = await make(front, LIVE, GroupName="news")
+        if action in (RESTART, CONTINUE, RELAUNCH):
+            assert await ask(front, STOP, id) == OK
+
+        async def as_sub(**group: str) -> Answer:
+            return await front.call(action, {"TaskId": id, **more, **group}, credentials=SUB)
+
+        assert (await as_sub()).message.startswith("GroupName is missing")
+        assert (await as_sub()).code == INVALID
+        assert (await as_sub(GroupName="")).code == INVALID
+        assert (await as_sub(GroupName="default")).code == FORBIDDEN
+        # The main account may leave it out; what it says has to be right, too.
+        assert await ask(front, action, id, **more, GroupName="default") == FORBIDDEN
+        assert (await as_sub(GroupName="news")).code == OK
+
+
+async def test_a_sub_account_makes_tasks_in_groups_that_are_there_and_lists_all() -> None:
+    async with opened_front(seed=replace(SEED, keys=(*SEED.keys, SUB_KEY))) as front:
+        for group, code in (("", INVALID), ("default", NOT_FOUND), ("nosuch", NOT_FOUND)):
+            answer = await front.call(MAKE, {**LIVE, "GroupName": group}, credentials=SUB)
+            assert answer.code == code
+        front.clock.spend(1)
+        await make(front, LIVE)
+        await make(front, LIVE, SUB, GroupName="default")
+        answer = await front.call(LIST, {}, credentials=SUB)
+        assert [row["GroupName"] for row in answer.result["List"]] == ["default", "default"]
+
+
+@pytest.mark.parametrize(("action", "more"), EACH, ids=[action for action, _ in EACH])
+async def test_another_accounts_task_looks_like_none(front: Front, action: str, more: dict[str, Any]) -> None:
+    id = await make(front, LIVE)
+    before = await task(front, id)
+    for name in (id, "f" * 32, "x" * 64):
+        answer = await front.call(action, {"TaskId": name, **more}, credentials=THEIRS)
+        assert (answer.status, answer.code) == (404, NOT_FOUND)
+    assert (await front.call(LIST, {}, credentials=THEIRS)).result["List"] == []
+    assert await task(front, id) == before
+
+
+# Lists
+
+
+async def fill(front: Front) -> None:
+    """Five tasks, the latest last."""
+    assert (await front.call("CreatePullToPushGroup", {"Name": "news", "ProjectName": "p"})).code == OK
+    for title, group in (("docspace", ""), ("docs", "news"), ("DOC", ""), ("新闻", "news"), ("", "default")):
+        await make(front, LIVE, Title=title, GroupName=group)
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
 @pytest.mark.parametrize(
-    ("changes", "code", "name"),
+    ("given", "found", "pages"),
     [
-        ({"SrcAddr": "http://10.0.0.1/a.flv"}, "InvalidParam", "SrcAddr"),
-        ({"DstAddr": "http://target.test/live/b"}, "InvalidParam", "DstAddr"),
-        ({"CallbackURL": "http://127.0.0.1/"}, "InvalidParam", "CallbackURL"),
-        ({"EndTime": NOW + 604_801}, "InvalidParam", "EndTime"),
-        ({"Type": 1, "CycleMode": -1, "SrcAddrS": ["rtmp://a.test/live/a"]}, "InvalidParam", "SrcAddrS"),
-        ({"Type": 1, "CycleMode": -1, "VodSrcAddrs": [{"SrcAddr": "ftp://a.test/1"}]}, "InvalidParam", "VodSrcAddrs"),
-        ({"Type": 1, "CycleMode": 2_000_000, "SrcAddrS": ["http://a.test/1"]}, "InvalidParam", "CycleMode"),
-        ({"GroupName": "none"}, "ResourceNotFound", "none"),
-        ({"DstAddr": "", "Domain": "push.demo.test", "App": "vod", "Stream": "b"}, "RequestForbidden", "'vod'"),
+        ({}, ["", "新闻", "DOC", "docs", "docspace"], (1, 20, 1, 5)),
+        ({"Title": "doc"}, ["DOC", "docs", "docspace"], (1, 20, 1, 3)),
+        ({"Title": "OCS"}, ["docs", "docspace"], (1, 20, 1, 2)),
+        ({"Title": "闻"}, ["新闻"], (1, 20, 1, 1)),
+        ({"Title": "%"}, [], (1, 20, 0, 0)),
+        ({"Title": "", "GroupName": ""}, ["", "新闻", "DOC", "docs", "docspace"], (1, 20, 1, 5)),
+        ({"GroupName": "news"}, ["新闻", "docs"], (1, 20, 1, 2)),
+        ({"GroupName": "NEWS"}, [], (1, 20, 0, 0)),
+        ({"GroupName": "nosuch"}, [], (1, 20, 0, 0)),
+        ({"GroupName": "default", "Title": "doc"}, ["DOC", "docspace"], (1, 20, 1, 2)),
+        ({"Size": 2}, ["", "新闻"], (1, 2, 3, 5)),
+        ({"Size": 2, "Page": 3}, ["docspace"], (3, 2, 3, 5)),
+        ({"Size": 2, "Page": 4}, [], (4, 2, 3, 5)),
+        ({"Size": 5}, ["", "新闻", "DOC", "docs", "docspace"], (1, 5, 1, 5)),
+        ({"Size": 500, "Page": 2_147_483_647}, [], (2_147_483_647, 500, 1, 5)),
     ],
 )
-async def test_a_refusal_speaks_in_the_clouds_words(
-    front: Front, changes: dict[str, Any], code: str, name: str
+async def test_tasks_are_found_by_group_and_title_page_by_page(
+    front: Front, method: str, given: dict[str, Any], found: list[str], pages: tuple[int, ...]
 ) -> None:
-    answer = await front.call("CreatePullToPushTask", LIVE | changes)
-    assert answer.code == code
-    assert name in answer.message
+    await fill(front)
+    result = await listed(front, method, **given)
+    assert [row.get("Title", "") for row in result["List"]] == found
+    names = ("PageCur", "PageSize", "PageTotal", "TotalCount")
+    assert result["Pagination"] == dict(zip(names, pages, strict=True))
 
 
-async def test_sub_accounts_and_strangers(front: Front) -> None:
-    await accounts.add_key(
-        front.live,
-        AccessKey(access_key=SUB.access_key, secret_key=SUB.secret_key, account="1", sub_account=True),
-    )
-    id = await made(front, LIVE)
-
-    async def asked(action: str, credentials: Credentials, **more: Any) -> Answer:
-        return await front.call(action, {"TaskId": id} | more, credentials=credentials)
-
-    answer = await front.call("CreatePullToPushTask", LIVE, credentials=SUB)
-    assert (answer.code, "GroupName is missing" in answer.message) == ("InvalidParam", True)
-    assert (await asked("StopPullToPushTask", SUB)).code == "InvalidParam"
-    assert (await asked("StopPullToPushTask", SUB, GroupName="other")).code == "RequestForbidden"
-    assert (await asked("StopPullToPushTask", SUB, GroupName="default")).code == OK
-    for action in ("StopPullToPushTask", "RestartPullToPushTask", "DeletePullToPushTask"):
-        assert (await asked(action, THEIRS)).code == "ResourceNotFound"
-    answer = await front.call("UpdatePullToPushTask", LIVE | {"TaskId": id}, credentials=THEIRS)
-    assert answer.code == "ResourceNotFound"
-    theirs = await front.call("ListPullToPushTask", {}, method="GET", credentials=THEIRS)
-    assert theirs.result["List"] == []
-
-
-async def test_groups(front: Front) -> None:
-    tag = {"Key": "team", "Value": "a", "Category": "Custom"}
-    for name in ("sport", "news"):
-        answer = await front.call(
-            "CreatePullToPushGroup", {"Name": name, "ProjectName": "tv", "Tags": [{"Key": "team", "Value": "a"}]}
-        )
-        assert (answer.code, answer.result) == (OK, None)
-        front.clock.advance(1)
-    again = await front.call("CreatePullToPushGroup", {"Name": "sport", "ProjectName": "tv", "Tags": []})
-    assert again.code == "InvalidParam"
-    await made(front, LIVE, GroupName="sport")
-    assert (await front.call("DeletePullToPushGroup", {"Name": "sport"})).code == "InvalidParam"
-    assert (await front.call("UpdatePullToPushGroup", {"Name": "sport", "Tags": []})).code == OK
-    assert (await front.call("DeletePullToPushGroup", {"Name": "news"})).code == OK
-    assert (await front.call("UpdatePullToPushGroup", {"Name": "news", "Tags": []})).code == "ResourceNotFound"
-    sport = {"Name": "sport", "ProjectName": "tv", "Status": 0, "Tags": []}
-    news = {"Name": "news", "ProjectName": "tv", "Status": 1, "Tags": [tag]}
-    for statuses, rows in ((None, [sport]), ([], [sport]), ([0], [sport]), ([1], [news]), ([0, 1], [news, sport])):
-        ask = {"PageNum": 1, "PageSize": 10} | ({} if statuses is None else {"StatusList": statuses})
-        answer = await front.call("ListPullToPushGroup", ask)
-        assert answer.result == {"List": rows, "Total": len(rows)}
-    answer = await front.call("ListPullToPushGroup", {"PageNum": 2, "PageSize": 1, "StatusList": [0, 1]})
-    assert answer.result == {"List": [sport], "Total": 2}
-
-
-async def test_no_more_tasks_than_may_be_is_no_matter_of_calling_too_fast(front: Front) -> None:
-    front.live.relays.limits = type(front.live.relays.limits)(account_tasks=1)
-    await made(front, LIVE)
-    answer = await front.call("CreatePullToPushTask", LIVE)
-    assert (answer.status, answer.code, "max_account_tasks" in answer.message) == (403, "RequestForbidden", True)
+async def test_times_are_unix_seconds_in_and_rfc_3339_out(front: Front) -> None:
+    found = await task(front, await make(front, LIVE, StartTime=NOW + 1, EndTime=NOW + 1 + DAYS7))
+    for name, at in (("StartTime", NOW + 1), ("EndTime", NOW + 1 + DAYS7)):
+        assert datetime.fromisoformat(found[name]).timestamp() == at
+        assert found[name].endswith("Z")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Final
 
 import pytest
 from msgspec.structs import replace
@@ -63,6 +64,23 @@ def test_the_table_says_what_the_cloud_says() -> None:
     assert {state for state, trigger in TRANSITIONS if trigger is Trigger.RESTART} == {STOPPED}
     assert {state for state, trigger in TRANSITIONS if trigger is Trigger.DELETE} == set(TaskState)
     assert (STOPPED, Trigger.END_TIME) not in TRANSITIONS
+
+
+# The cloud's own table, and Delete from each state. Update and Relaunch are not in it.
+PUBLISHED: Final[dict[tuple[TaskState | None, Trigger], set[TaskState | None]]] = {
+    (None, Trigger.CREATE): {NOT_STARTED, IN_EFFECT, ENDED},
+    (NOT_STARTED, Trigger.START_TIME): {IN_EFFECT},
+    (IN_EFFECT, Trigger.END_TIME): {ENDED},
+    (NOT_STARTED, Trigger.STOP): {STOPPED},
+    (IN_EFFECT, Trigger.STOP): {STOPPED},
+    (STOPPED, Trigger.RESTART): {NOT_STARTED, IN_EFFECT, ENDED},
+    **{(state, Trigger.DELETE): {None} for state in TaskState},
+}
+
+
+def test_the_table_is_the_clouds_one() -> None:
+    ours = {key: set(to) for key, to in TRANSITIONS.items() if key[1] not in (Trigger.UPDATE, Trigger.RELAUNCH)}
+    assert ours == PUBLISHED
 
 
 def test_every_transition_leads_to_a_state_that_the_clock_can_give() -> None:

@@ -378,3 +378,30 @@ def test_any_bytes_end_in_events_or_one_error(data: bytes, cuts: list[int]) -> N
     except RtmpError:
         return
     assert len(asks.data_to_send()) < 10_000
+
+
+@pytest.mark.parametrize(
+    ("name", "said", "shown"),
+    [
+        ("live_123_abcdef", "no such stream live_123_abcdef", "no such stream ..."),
+        (
+            "cam?wsSecret=0123456789abcdef&wsTime=1",
+            "bad /live/cam?wsSecret=0123456789abcdef&wsTime=1",
+            "bad /live/cam?...",
+        ),
+        ("cam?wsSecret=0123456789abcdef", "0123456789abcdef is old", "... is old"),
+        ("cam", "cam is already published by a camera", "cam is already published by a camera"),
+        ("k" * 60, "x" * 490 + "k" * 60, None),
+    ],
+)
+def test_a_server_that_repeats_a_key_does_not_have_it_told_on(name: str, said: str, shown: str | None) -> None:
+    """Errors go into logs, callbacks and lists; a stream's name often is what opens its server."""
+    server = Server()
+    server.session = ClientSession(Place("live", name, "rtmp://a.example/live"), publishes=True)
+    server._answers = Answers(skip=1 + BLOCKS)
+    server.asked()
+    (event,) = server.says(status("NetStream.Publish.BadName", "error", said))
+    assert isinstance(event, Refused)
+    assert "kkkkkk" not in event.why
+    if shown is not None:
+        assert event.why == f"NetStream.Publish.BadName: {shown}"

@@ -214,26 +214,32 @@ def _offsets(task: RelayTask) -> list[float]:
 
 def _mark(task: RelayTask, pictures: dict[str, str]) -> wire.Watermark | None:
     mark = task.watermark
-    if mark is None or task.id not in pictures:
+    picture = pictures.get(task.id, "")
+    if mark is None or not picture:
         return None
-    return wire.Watermark(picture=pictures[task.id], relative_pos_x=mark.x, relative_pos_y=mark.y, ratio=mark.width)
+    return wire.Watermark(picture=picture, relative_pos_x=mark.x, relative_pos_y=mark.y, ratio=mark.width)
 
 
 async def _pictures(live: Live, page: list[RelayTask]) -> dict[str, str]:
-    """The pictures of a page's tasks as data URLs, by their ids; the first ones where all would be too much."""
+    """The pictures of a page's tasks as data URLs, by the task; the first ones where all would be too much.
+
+    One picture of many tasks is told as often.
+    """
+    read: dict[str, str] = {}
     found: dict[str, str] = {}
-    known: dict[str, str] = {}
     left = MAX_PICTURES
     for task in page:
         if task.watermark is None:
             continue
         name = task.watermark.picture
-        if name not in known:
-            known[name] = _data_url(await live.store.relay_picture(name) or b"")
-        left -= len(known[name])
+        if name not in read:
+            picture = await live.store.relay_picture(name)
+            # None: its task was deleted since the page was read.
+            read[name] = "" if picture is None else _data_url(picture)
+        left -= len(read[name])
         if left < 0:
             break
-        found[task.id] = known[name]
+        found[task.id] = read[name]
     return found
 
 

@@ -36,6 +36,8 @@ from penstock.protocols.rtmp.session import (
 )
 
 # Characters of a server's own words in an error.
+# Shorter words are no keys, and stand in other words.
+SHORTEST_KEY: Final = 6
 MAX_WORDS: Final = 300
 AGENT: Final = "FMLE/3.0 (compatible; Penstock)"  # servers look for FMLE to tell encoders from players
 _CONNECT: Final = 1.0
@@ -294,20 +296,25 @@ class ClientSession:
         info = _info(rest)
         code = info.get("code")
         if info.get("level") == "error":
-            return self._over(Refused(_words(info)) if self.state not in _RUNNING else Ended(_words(info)))
+            said = self._said(info)
+            return self._over(Refused(said) if self.state not in _RUNNING else Ended(said))
         if self.state is State.ASK and code in _STARTS:
             self.state = State.PUBLISHING if self._publishes else State.PLAYING
             return Ready(self._stream_id)
         if self.state in _RUNNING and code in _ENDS:
-            return self._over(Ended(_words(info)))
+            return self._over(Ended(self._said(info)))
         return None
 
     def _error(self, rest: list[amf0.Value]) -> Event:
-        return self._over(Refused(_words(_info(rest))))
+        return self._over(Refused(self._said(_info(rest))))
 
     def _close(self, rest: list[amf0.Value]) -> Event:
         why = "the server closes the connection"
         return self._over(Ended(why) if self.state in _RUNNING else Refused(why))
+
+    def _said(self, info: dict[str, amf0.Value]) -> str:
+        """What the server says about itself; it may repeat what we asked for, and so a key."""
+        return _without(_keys_of(self._place.name), _words(info))[:MAX_WORDS]
 
     def _over(self, event: Refused | Ended) -> Event:
         self.state = State.OVER
@@ -338,10 +345,23 @@ def _info(rest: list[amf0.Value]) -> dict[str, amf0.Value]:
 
 
 def _words(info: dict[str, amf0.Value]) -> str:
-    """What a server says about itself, short and in one line."""
+    """What a server says about itself, in one line."""
     parts = [part for key in ("code", "description") if isinstance(part := info.get(key), str) and part]
     text = ": ".join(parts) or "without a word"
-    return "".join(letter if letter.isprintable() else " " for letter in text)[:MAX_WORDS]
+    return "".join(letter if letter.isprintable() else " " for letter in text)
+
+
+def _keys_of(name: str) -> list[str]:
+    """What of a stream's name and its query may be a key, the longest first."""
+    name, _, query = name.partition("?")
+    words = {name, query, *(field.partition("=")[2] for field in query.split("&"))}
+    return sorted((word for word in words if len(word) >= SHORTEST_KEY), key=len, reverse=True)
+
+
+def _without(keys: list[str], text: str) -> str:
+    for key in keys:
+        text = text.replace(key, "...")
+    return text
 
 
 def _uint32(message: Message) -> int:
