@@ -1,7 +1,8 @@
-"""Relays: what a task costs in the engine, and in an `ffmpeg -c copy` of its own.
+"""Relays: what a task costs in the engine, in a worker, and in an `ffmpeg -c copy` of its own.
 
-Both pull one stream of 2 Mbit/s by HTTP-FLV, once a task, from a Penstock server, and push it by RTMP to nginx-rtmp, a
-name each. Source, target and publisher have the load's core, what relays has the other.
+All pull one stream of 2 Mbit/s, once a task, from a Penstock server, and push it by RTMP to nginx-rtmp, a name each.
+The engine and ffmpeg pull by HTTP-FLV, workers by HLS, as the engine leaves nothing else to them. Source, target and
+publisher have the load's core, what relays has the other.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from bench.processes import BenchError, Child, core_busy_s, cpu_s
 from bench.results import Relaying
 from bench.servers import APP, STREAM, NginxRtmp, Penstock, Running, running
 
-RELAYS = ("penstock", "ffmpeg")
+WORKERS = "penstock-workers"
+RELAYS = ("penstock", WORKERS, "ffmpeg")
 _READY_S = 30.0
 _GRACE_S = 120.0
 # From one task's start to the next, so that they do not all connect in the same moment.
@@ -38,25 +40,28 @@ def relays(setup: Setup, name: str, tasks: int, repeat: int) -> Relaying:
         target = held.enter_context(running(NginxRtmp(), folder / "target", setup.load_core))
         held.enter_context(publishing(setup, origin, seconds=seconds))
         time.sleep(2.5)  # so that a whole GOP is cached
-        start = _in_the_engine if name == "penstock" else _by_ffmpeg
-        children, base_kib = start(held, setup, folder, _source(origin), _target(target), tasks)
+        start = _by_ffmpeg if name == "ffmpeg" else _by_penstock
+        source = _source(origin, "m3u8" if name == WORKERS else "flv")
+        children, base_kib = start(held, setup, folder, source, _target(target), tasks)
         time.sleep(setup.warm_s)
         return _measured(setup, name, tasks, repeat, children, base_kib)
 
 
-def _source(origin: Running) -> str:
-    return f"http://127.0.0.1:{origin.ports.http}/{APP}/{STREAM}.flv?vhost={origin.server.vhost}"
+def _source(origin: Running, form: str) -> str:
+    return f"http://127.0.0.1:{origin.ports.http}/{APP}/{STREAM}.{form}?vhost={origin.server.vhost}"
 
 
 def _target(target: Running) -> str:
     return f"rtmp://127.0.0.1:{target.ports.rtmp}/{APP}/out"
 
 
-def _in_the_engine(
+def _by_penstock(
     held: ExitStack, setup: Setup, folder: Path, source: str, target: str, tasks: int
 ) -> tuple[list[Child], float]:
-    """One process with all tasks; what it takes without any is not theirs."""
+    """One process with all tasks, and of HLS a worker for each; what it takes without any is not theirs."""
     command = [sys.executable, "-m", "bench.relaying", str(tasks), source, target]
+    if ".m3u8" in source:
+        command.append(str(folder))
     child = held.enter_context(
         Child(command, core=setup.server_core, log=folder / "relays.log", cwd=workshop.HERE.parent, talks=True)
     )

@@ -37,7 +37,7 @@ from penstock.protocols.rtmp.session import (
 
 # Characters of a server's own words in an error.
 # Shorter words are no keys, and stand in other words.
-SHORTEST_KEY: Final = 6
+SHORTEST_KEY: Final = 8
 MAX_WORDS: Final = 300
 AGENT: Final = "FMLE/3.0 (compatible; Penstock)"  # servers look for FMLE to tell encoders from players
 _CONNECT: Final = 1.0
