@@ -61,6 +61,7 @@ class RelayPlane:
             partial(_own_door, is_ours, rtmp_door),
         )
         self._door: RelayDoor | None = None
+        self._socket: Path | None = None
         rooms = RelayRooms(
             caller=Callers(self._exchange),
             clock=clock,
@@ -84,7 +85,7 @@ class RelayPlane:
             raise ConfigError(f"data_dir holds the socket {data_dir / SOCKET_NAME}: {error.strerror}") from error
         finally:
             os.close(folder)
-        self._door = RelayDoor(listener, self._exchange, self.relays.bring)
+        self._door, self._socket = RelayDoor(listener, self._exchange, self.relays.bring), data_dir / SOCKET_NAME
 
     def close(self) -> None:
         """End all relays; targets are told, and have a moment to read it."""
@@ -92,6 +93,9 @@ class RelayPlane:
         if self._door is not None:
             self._door.close()
             self._door = None
+        if self._socket is not None:
+            self._socket.unlink(missing_ok=True)
+            self._socket = None
 
     def hang_up(self) -> None:
         """Close the connections whose peers are still being told."""
