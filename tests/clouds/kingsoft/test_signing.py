@@ -9,6 +9,7 @@ import pytest
 from penstock.clouds.contract import Credentials
 from penstock.clouds.http import Headers, HttpRequest
 from penstock.clouds.kingsoft import signing
+from penstock.clouds.signed import format_time
 from tests.clouds.kingsoft.recorded import AT, CREDENTIALS, SCOPE, SIGNATURES, Vector
 
 by_vector = pytest.mark.parametrize("vector", SIGNATURES, ids=lambda vector: vector.name)
@@ -87,7 +88,7 @@ def test_header_values_are_trimmed_sorted_and_joined() -> None:
 
 def test_time_is_told_in_utc() -> None:
     there = datetime(2026, 3, 1, 1, 0, tzinfo=timezone(timedelta(hours=8)))
-    assert signing.format_time(there) == "20260228T170000Z"
+    assert format_time(there) == "20260228T170000Z"
     assert there.astimezone(UTC).day == 28
 
 

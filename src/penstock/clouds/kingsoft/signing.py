@@ -14,7 +14,7 @@ from __future__ import annotations
 import hmac
 import re
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import lru_cache
 from hashlib import sha256
 from typing import Final
@@ -23,6 +23,7 @@ from urllib.parse import quote
 from penstock.clouds.contract import Credentials
 from penstock.clouds.http import Headers, HttpRequest
 from penstock.clouds.reading import check_query, query_pairs
+from penstock.clouds.signed import as_bytes, format_time
 
 ALGORITHM: Final = "AWS4-HMAC-SHA256"
 SERVICE: Final = "kls"
@@ -105,11 +106,6 @@ def _derived_key(secret_key: str, scope: str) -> bytes:
     return key
 
 
-def as_bytes(text: str) -> bytes:
-    """Encode whatever a caller sent; what is no text cannot match a signature, and must not raise."""
-    return text.encode("utf-8", "surrogatepass")
-
-
 def sign(request: HttpRequest, credentials: Credentials, now: datetime, region: str = REGION) -> HttpRequest:
     """Return the request with X-Amz-Date, the session token if there is one, and Authorization.
 
@@ -132,8 +128,3 @@ def sign(request: HttpRequest, credentials: Credentials, now: datetime, region: 
         headers=headers.and_also([("Authorization", value)]),
         body=request.body,
     )
-
-
-def format_time(now: datetime) -> str:
-    """Return an aware time in SigV4's form, in UTC."""
-    return now.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")

@@ -12,24 +12,31 @@ from __future__ import annotations
 import hmac
 import re
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
-from functools import lru_cache
+from datetime import datetime
 from typing import Final
 
 from penstock.clouds.contract import Claim, Credentials, Verified
-from penstock.clouds.http import Headers, HttpRequest
+from penstock.clouds.http import HttpRequest
 from penstock.clouds.reading import read_query
+from penstock.clouds.signed import (
+    as_bytes,
+    authorization_parts,
+    check_body,
+    check_names,
+    check_token,
+    format_time,
+    mismatch,
+    read_time,
+)
 from penstock.clouds.volcengine.signing import (
     ALGORITHM,
     QUERY_SIGNATURE,
     REGION,
     SERVICE,
     TERMINATOR,
-    as_bytes,
     body_hash,
     canonical_request,
     canonical_url,
-    format_time,
     signature,
     signed_host,
     string_to_sign,
@@ -37,21 +44,11 @@ from penstock.clouds.volcengine.signing import (
 from penstock.errors import (
     BadScope,
     BadSignature,
-    ExpiredRequest,
-    MalformedRequest,
-    MissingKey,
     MissingScope,
     MissingSignature,
-    MissingTime,
     UnknownService,
 )
 
-WINDOW: Final = timedelta(minutes=15)
-
-_MAX_AUTHORIZATION: Final = 4096  # characters
-_MAX_SIGNED_HEADERS: Final = 64
-_TIME: Final = re.compile(r"(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z", re.ASCII)
-_PARTS: Final = frozenset({"Credential", "SignedHeaders", "Signature"})
 _TOKEN: Final = re.compile(r"^(x-security-token:).*$|(?<=&)(X-Security-Token=)[^&\n]*", re.MULTILINE)
 
 
@@ -77,17 +74,19 @@ def read_claim(request: HttpRequest, now: datetime) -> Claim:
 
 
 def _claim_of_headers(request: HttpRequest, now: datetime) -> Claim:
-    parts = _read_authorization(request.headers)
+    parts = authorization_parts(
+        request.headers, ALGORITHM, "the request has no Authorization header, and no X-Signature in its query"
+    )
     access_key, scope = _read_credential(parts.get("Credential", ""))
     if not parts.get("Signature"):
         raise MissingSignature("Authorization has no Signature")
     names = tuple(parts.get("SignedHeaders", "").split(";"))
     if names == ("",):
         raise MissingScope("Authorization has no SignedHeaders; host and x-date must be among them")
-    at, date = _read_time(request.headers.get_all("X-Date"), now)
+    at, date = read_time(request.headers.get_all("X-Date"), "X-Date", now)
     _check_scope(scope, date)
-    _check_names(names, request.headers)
-    _check_body(request)
+    check_names(names, request.headers, ("host", "x-date"), ("x-security-token",))
+    check_body(request.headers, "X-Content-Sha256", body_hash(request.body))
     return Claim(access_key=access_key, at=at, scope=scope, signed_headers=names, signature=parts["Signature"])
 
 
@@ -100,29 +99,11 @@ def _claim_of_query(request: HttpRequest, now: datetime) -> Claim:
         raise MissingSignature(f"the query has no {QUERY_SIGNATURE}")
     if query.get("X-SignedHeaders"):
         raise BadSignature("X-SignedHeaders names headers; in a signed URL none are signed, and it must be empty")
-    at, date = _read_time([query["X-Date"]] if "X-Date" in query else [], now)
+    at, date = read_time([query["X-Date"]] if "X-Date" in query else [], "X-Date", now)
     _check_scope(scope, date)
     if request.body:
         raise BadSignature("the request has a body, and the signature in its query covers none")
     return Claim(access_key=access_key, at=at, scope=scope, signed_headers=(), signature=query[QUERY_SIGNATURE])
-
-
-def _read_authorization(headers: Headers) -> dict[str, str]:
-    values = headers.get_all("Authorization")
-    if not values:
-        raise MissingKey("the request has no Authorization header, and no X-Signature in its query")
-    if len(values) > 1 or len(values[0]) > _MAX_AUTHORIZATION:
-        raise MalformedRequest("Authorization must stand once, within 4096 characters")
-    scheme, _, rest = values[0].strip().partition(" ")
-    if scheme != ALGORITHM:
-        raise BadScope(f"Authorization begins with {scheme[:32]!r}; it must be {ALGORITHM}")
-    parts: dict[str, str] = {}
-    for text in rest.split(","):
-        name, _, value = text.strip().partition("=")
-        if name not in _PARTS or name in parts or value.split(None, 1)[1:]:
-            raise MalformedRequest("Authorization must have Credential, SignedHeaders and Signature, each once")
-        parts[name] = value
-    return parts
 
 
 def _read_credential(text: str) -> tuple[str, str]:
@@ -135,28 +116,6 @@ def _read_credential(text: str) -> tuple[str, str]:
     return access_key, scope
 
 
-def _read_time(values: list[str], now: datetime) -> tuple[datetime, str]:
-    """Return the time, and its day as a scope has it."""
-    if not values:
-        raise MissingTime("the request has no X-Date")
-    text = values[0].strip()
-    at = _as_time(text) if len(values) == 1 else None
-    if at is None:
-        raise ExpiredRequest(f"X-Date is {values[0][:32]!r}; it must be one time like 20260301T120000Z")
-    if abs(now - at) > WINDOW:
-        raise ExpiredRequest(f"X-Date is {values[0][:32]}; it must be within 15 minutes of {format_time(now)}")
-    return at, text[:8]
-
-
-@lru_cache(64)  # calls come in the same second as others
-def _as_time(text: str) -> datetime | None:
-    found = _TIME.fullmatch(text)
-    try:
-        return datetime(*map(int, found.groups()), tzinfo=UTC) if found else None  # type: ignore[misc,arg-type]
-    except ValueError:  # the 30th of February
-        return None
-
-
 def _check_scope(scope: str, date: str) -> None:
     # Any region will do: we are in none, and the SDK has been seen with others.
     parts = scope.split("/")
@@ -167,27 +126,6 @@ def _check_scope(scope: str, date: str) -> None:
         raise BadScope(f"the credential's scope is {scope[:80]!r}; it must be like {wanted}")
     if parts[2] != SERVICE:
         raise UnknownService(f"the credential is for the service {parts[2][:32]!r}; here is {SERVICE!r}")
-
-
-def _check_names(names: tuple[str, ...], headers: Headers) -> None:
-    if len(names) > _MAX_SIGNED_HEADERS:
-        raise MalformedRequest(f"SignedHeaders has {len(names)} names; it must have at most {_MAX_SIGNED_HEADERS}")
-    for name in ("host", "x-date"):
-        if name not in names:
-            raise BadSignature(f"SignedHeaders has no {name}")
-    there = set(headers.names())
-    for name in names:
-        if name not in there:
-            raise BadSignature(f"SignedHeaders has {name[:64]!r}, and the request has no such header")
-    if "x-security-token" in there and "x-security-token" not in names:
-        raise BadSignature("the request has x-security-token, and SignedHeaders has not")
-
-
-def _check_body(request: HttpRequest) -> None:
-    for announced in request.headers.get_all("X-Content-Sha256"):
-        made = body_hash(request.body)
-        if not hmac.compare_digest(as_bytes(announced.strip()), made.encode()):
-            raise BadSignature(f"X-Content-Sha256 is {announced[:64]!r}; the body's is {made}")
 
 
 def verify(request: HttpRequest, claim: Claim, credentials: Credentials) -> Verified:
@@ -208,10 +146,10 @@ def verify(request: HttpRequest, claim: Claim, credentials: Credentials) -> Veri
         found = Verified(access_key=claim.access_key, canonical_request=shown, string_to_sign=text)
         first = first or found
         if hmac.compare_digest(made.encode(), as_bytes(claim.signature)):
-            _check_token(tokens, credentials, found)
+            check_token(tokens, "X-Security-Token", credentials, found)
             return found
     assert first is not None
-    raise _mismatch("the signature is not the one of this request and this key", first)
+    raise mismatch("the signature is not the one of this request and this key", first)
 
 
 def _canonical_forms(request: HttpRequest, claim: Claim) -> Iterable[str]:
@@ -231,16 +169,3 @@ def _tokens(request: HttpRequest) -> list[str]:
         token = read_query(request.query).get("X-Security-Token")
         return [] if token is None else [token]
     return request.headers.get_all("X-Security-Token")
-
-
-def _check_token(sent: list[str], credentials: Credentials, found: Verified) -> None:
-    wanted = [credentials.token] if credentials.token else []
-    same = [
-        hmac.compare_digest(as_bytes(each.strip()), as_bytes(token)) for each, token in zip(sent, wanted, strict=False)
-    ]
-    if len(sent) != len(wanted) or not all(same):
-        raise _mismatch("X-Security-Token is not the one of this key", found)
-
-
-def _mismatch(message: str, found: Verified) -> BadSignature:
-    return BadSignature(message, canonical_request=found.canonical_request, string_to_sign=found.string_to_sign)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import lru_cache
 from hashlib import sha256
 from typing import Final
@@ -22,6 +22,7 @@ from urllib.parse import quote, quote_plus, unquote_to_bytes
 from penstock.clouds.contract import Credentials
 from penstock.clouds.http import Headers, HttpRequest
 from penstock.clouds.reading import query_pairs
+from penstock.clouds.signed import as_bytes, format_time
 
 ALGORITHM: Final = "HMAC-SHA256"
 SERVICE: Final = "live"
@@ -111,11 +112,6 @@ def _derived_key(secret_key: str, scope: str) -> bytes:
     return key
 
 
-def as_bytes(text: str) -> bytes:
-    """Encode whatever a caller sent; what is no text cannot match a signature, and must not raise."""
-    return text.encode("utf-8", "surrogatepass")
-
-
 def sign(request: HttpRequest, credentials: Credentials, now: datetime) -> HttpRequest:
     """Return the request with X-Date, X-Content-Sha256, the session token if there is one, and Authorization.
 
@@ -170,8 +166,3 @@ def _with_query(request: HttpRequest, more: dict[str, str]) -> HttpRequest:
 def scope_of(time: str) -> str:
     """Return what a key is derived for, at a time of X-Date."""
     return f"{time[:8]}/{REGION}/{SERVICE}/{TERMINATOR}"
-
-
-def format_time(now: datetime) -> str:
-    """Return an aware time in X-Date's form, in UTC."""
-    return now.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
